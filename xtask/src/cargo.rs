@@ -5,7 +5,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 /// A cargo call, run in the workspace's top folder.
@@ -126,10 +126,18 @@ fn quoted(word: &OsStr) -> String {
     }
 }
 
-/// The workspace's top folder: the parent of this package's own.
-pub(crate) fn workspace() -> &'static Path {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    package.parent().unwrap_or(package)
+/// The workspace's top folder: the parent of this package's own, as cargo says at run time.
+///
+/// What cargo said at compile time is only the fallback for a program started by hand: two checkouts that share a build
+/// folder share this program too, and each must check its own tree.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this program is its own composition root"
+)]
+pub(crate) fn workspace() -> PathBuf {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let package = PathBuf::from(package);
+    package.parent().map(Path::to_path_buf).unwrap_or(package)
 }
 
 /// Why a task did not succeed.

@@ -43,7 +43,7 @@ const CHECKS: &[Check] = &[
 pub(crate) fn run() -> Result<(), Failure> {
     eprintln!("$ cargo xtask tidy");
     let mut files = Vec::new();
-    collect(workspace(), "", &mut files)?;
+    collect(&workspace(), "", &mut files)?;
     let findings: Vec<Finding> = CHECKS.iter().flat_map(|check| check(&files)).collect();
     for finding in &findings {
         eprintln!("{finding}");
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn the_real_tree_is_read_without_what_git_and_cargo_own() {
         let mut files = Vec::new();
-        collect(workspace(), "", &mut files).expect("the workspace is readable");
+        collect(&workspace(), "", &mut files).expect("the workspace is readable");
         let holds = |path: &str| files.iter().any(|file| file.path == path);
         assert!(holds("Cargo.lock") && holds("xtask/src/tidy.rs"));
         assert!(!files.iter().any(|file| {
