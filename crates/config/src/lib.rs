@@ -1,7 +1,7 @@
 //! Settings of an edge node: where they come from, which are right, and what is in force.
 //!
-//! Deliberately does no I/O: the text of the file, the environment and the flags are handed in, so that the same
-//! input always gives the same settings. It knows no other crate of the workspace; wiring translates.
+//! Deliberately does no I/O: the text of the file, the environment and the flags are handed in, so that the
+//! same input always gives the same settings. It knows no other crate of the workspace; wiring translates.
 //!
 //! Five layers, each overriding what stands before it:
 //!
@@ -9,8 +9,8 @@
 //! defaults  <  preset  <  YAML file  <  environment  <  flags
 //! ```
 //!
-//! Everything derives from one table in `settings.rs`: the public structs, the parsing of every layer, the checks,
-//! [`Loaded::show`] and the page written by [`reference()`]. A setting is written down once.
+//! Everything derives from one table in `settings.rs`: the public structs, the parsing of every layer, the
+//! checks, [`Loaded::show`] and the page written by [`reference()`]. A setting is written down once.
 //!
 //! # Example
 //!

@@ -1,7 +1,7 @@
 //! What the flags of the command line say.
 //!
-//! Does not read the command line: whoever does hands in names and values. Nothing is refused here; what is wrong is
-//! reported by `Sources::load` together with everything else.
+//! Does not read the command line: whoever does hands in names and values. Nothing is refused here; what is
+//! wrong is reported by `Sources::load` together with everything else.
 
 use std::fmt;
 
@@ -31,7 +31,8 @@ impl Overrides {
         Self::default()
     }
 
-    /// A flag named after its setting, as [`Setting::flag`](crate::Setting::flag) gives it: `--redis-port` and `6380`.
+    /// A flag named after its setting, as [`Setting::flag`](crate::Setting::flag) gives it: `--redis-port`
+    /// and `6380`.
     #[must_use]
     pub fn flag(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.flags.push((name.into(), value.into()));

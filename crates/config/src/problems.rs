@@ -1,6 +1,7 @@
 //! Everything that is wrong with the settings, reported at once.
 //!
-//! Deliberately no kinds of problems: all ask for the same reaction, which is that a person changes the settings.
+//! Deliberately no kinds of problems: all ask for the same reaction, which is that a person changes the
+//! settings.
 
 use std::fmt;
 
@@ -10,7 +11,8 @@ use crate::secret::{REDACTED, Secrecy};
 /// One thing that is wrong with the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The setting concerned (`redis.port`), or the unknown name as it was written, or the name of a malformed file.
+    /// The setting concerned (`redis.port`), or the unknown name as it was written, or the name of a
+    /// malformed file.
     pub path: String,
     /// Where the wrong value stands.
     pub origin: Origin,
@@ -33,7 +35,8 @@ impl Problem {
 
     /// The same problem, with the wrong value as far as it may be shown.
     ///
-    /// A refused value may be a secret in the wrong place, most often an address of the form `redis://user:password@host`.
+    /// A refused value may be a secret in the wrong place, most often an address of the form
+    /// `redis://user:password@host`.
     pub(crate) fn with_value(mut self, value: &str, secrecy: Secrecy) -> Self {
         let may_be_secret = secrecy == Secrecy::Secret || value.contains('@');
         let hide = may_be_secret && !value.is_empty();
@@ -52,7 +55,8 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong with the settings; never empty. The reaction is to change the settings and start again.
+/// Everything that is wrong with the settings; never empty. The reaction is to change the settings and start
+/// again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
 

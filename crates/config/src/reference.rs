@@ -58,7 +58,8 @@ fn entry(setting: &Setting) -> String {
     let (path, doc, expects) = (setting.path, paragraph(setting.doc), setting.expects());
     let (variable, flag) = (setting.variable(), setting.flag());
     format!(
-        "\n### `{path}`\n\n{doc}{secret}\n\n- value: {expects}\n- default: {default}\n- variable: `{variable}`\n- flag: `{flag}`\n"
+        "\n### `{path}`\n\n{doc}{secret}\n\n\
+         - value: {expects}\n- default: {default}\n- variable: `{variable}`\n- flag: `{flag}`\n"
     )
 }
 
@@ -79,16 +80,17 @@ Settings come in five layers, each overriding what stands before it:
 4. the environment,
 5. the flags: `--redis-port 6380`, or `--set redis.port=6380`.
 
-All that is wrong in any layer is reported at once, also a value that a later layer overrides. A variable that begins with
-`REDIS_`, `CACHE_` or `EDGE_NODE_` and is not known is refused, since it is most often misspelled. Kubernetes sets such
-variables by itself for a service named `redis`; `enableServiceLinks: false` in the pod keeps them out.
+All that is wrong in any layer is reported at once, also a value that a later layer overrides. A variable that
+begins with `REDIS_`, `CACHE_` or `EDGE_NODE_` and is not known is refused, since it is most often misspelled.
+Kubernetes sets such variables by itself for a service named `redis`; `enableServiceLinks: false` in the pod keeps
+them out.
 
-An empty value stands for none where none is allowed. A switch is `on` or `off`; `true`, `yes`, `1` and `false`, `no`, `0`
-are understood too. A time without unit is in seconds.
+An empty value stands for none where none is allowed. A switch is `on` or `off`; `true`, `yes`, `1` and `false`,
+`no`, `0` are understood too. A time without unit is in seconds.
 
 ## Presets
 
-What a preset does not name keeps its default. *Required* means that the preset has no sensible value and a later layer must
-give one.
+What a preset does not name keeps its default. *Required* means that the preset has no sensible value and a later
+layer must give one.
 
 ";

@@ -1,7 +1,7 @@
 //! How the values that are given become settings: choose the preset, check all, let the last right one win.
 //!
-//! Deliberately checks values that are overridden as well: a wrong line in a file is a trap for the day on which the
-//! variable that hides it goes away.
+//! Deliberately checks values that are overridden as well: a wrong line in a file is a trap for the day on
+//! which the variable that hides it goes away.
 
 use crate::given::{Candidate, Given};
 use crate::loaded::{Effective, Loaded};
@@ -33,8 +33,9 @@ pub(crate) fn resolve(mut given: Given) -> Result<Loaded, Problems> {
 }
 
 impl Given {
-    /// The preset, and whether what defaults and preset say can be relied on: not when the name of the preset is wrong or
-    /// the file, which might have overridden them, is malformed. Checking then goes on with what there is.
+    /// The preset, and whether what defaults and preset say can be relied on: not when the name of the preset
+    /// is wrong or the file, which might have overridden them, is malformed. Checking then goes on with what
+    /// there is.
     fn ground(&self) -> (Preset, Standing) {
         let named = self
             .values

@@ -1,7 +1,7 @@
 //! The rules that span two settings.
 //!
-//! Holds no limit of a single setting: that belongs to the setting's type. A rule is silent about values that were
-//! refused anyway.
+//! Holds no limit of a single setting: that belongs to the setting's type. A rule is silent about values that
+//! were refused anyway.
 
 use crate::problems::Problem;
 use crate::resolve::{Resolved, Standing};

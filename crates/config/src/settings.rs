@@ -2,10 +2,10 @@
 //!
 //! Holds no rule that spans two settings (see `rules.rs`) and no code: `table.rs` expands it.
 //!
-//! A row reads `name: type = default { preset: value };`. A value is written as text, exactly as an operator would
-//! write it, because every layer then passes through the same parser. `edge` and `regional` take from `production`
-//! what they do not name themselves. `required` says that the preset has no sensible value and a later layer must
-//! give one.
+//! A row reads `name: type = default { preset: value };`. A value is written as text, exactly as an operator
+//! would write it, because every layer then passes through the same parser. `edge` and `regional` take from
+//! `production` what they do not name themselves. `required` says that the preset has no sensible value and a
+//! later layer must give one.
 
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::time::Duration;
@@ -44,9 +44,11 @@ settings! {
         socket_timeout: Duration = "5s" { production: "10s" };
         /// How long opening a connection may take before it counts as failed.
         socket_connect_timeout: Duration = "5s" { production: "10s" };
-        /// Whether a command that timed out is tried once more. On, since a lost packet is commoner than a lost server.
+        /// Whether a command that timed out is tried once more. On, since a lost packet is commoner than a
+        /// lost server.
         retry_on_timeout: Switch = "on";
-        /// How often an idle connection is checked. 30 s notices a dead connection before most firewalls drop it.
+        /// How often an idle connection is checked. 30 s notices a dead connection before most firewalls drop
+        /// it.
         health_check_interval: Duration = "30s";
         /// First node of a Redis Cluster, from which the others are discovered.
         /// When given, the cluster is used instead of `redis.host`.
@@ -59,10 +61,11 @@ settings! {
 
     /// Who this node is and where it stands.
     "EDGE_NODE" edge_node: EdgeNode {
-        /// Identity of this node, unique among all nodes: events carry it as their source. Two nodes with one identity
-        /// would ignore each other's events, therefore only development has a default.
+        /// Identity of this node, unique among all nodes: events carry it as their source. Two nodes with one
+        /// identity would ignore each other's events, therefore only development has a default.
         id: NodeId = "local" { staging: required, production: required };
-        /// Region in which this node stands. It decides which offers are near, therefore only development has a default.
+        /// Region in which this node stands. It decides which offers are near, therefore only development has
+        /// a default.
         region: Region = "local" { staging: required, production: required };
         /// Datacenter in which this node stands, for operators' eyes.
         datacenter: Option<Datacenter> = "";
@@ -78,10 +81,11 @@ settings! {
 
     /// How much the memory tier holds and how events are handled.
     "CACHE" cache: Cache {
-        /// Most entries in the memory tier (L1) of this node. Small in development, so that eviction is seen there too.
+        /// Most entries in the memory tier (L1) of this node. Small in development, so that eviction is seen
+        /// there too.
         l1_size: NonZeroUsize = "100" { staging: "500", production: "2000", edge: "500", regional: "5000" };
-        /// Time to live in memory as a share of the time to live in Redis. The smaller, the sooner a node that missed
-        /// an event corrects itself; the larger, the fewer reads reach Redis.
+        /// Time to live in memory as a share of the time to live in Redis. The smaller, the sooner a node
+        /// that missed an event corrects itself; the larger, the fewer reads reach Redis.
         l1_ttl_multiplier: TtlMultiplier = "0.3" { staging: "0.4", production: "0.6", edge: "0.3", regional: "0.8" };
         /// Most received events waiting to be handled.
         event_queue_size: NonZeroUsize = "1000" { staging: "5000", production: "20000" };
@@ -99,15 +103,18 @@ settings! {
 
     /// Which parts of the cache are switched on.
     "CACHE" features: Features {
-        /// Whether the memory tier is used. Off means that every read goes to Redis: slow, but good for comparing.
+        /// Whether the memory tier is used. Off means that every read goes to Redis: slow, but good for
+        /// comparing.
         enable_l1: Switch = "on";
         /// Whether events invalidate entries. Off means that entries live until their time to live ends.
         enable_event_driven: Switch = "on";
-        /// Whether large values are compressed in Redis. On, since LZ4 costs microseconds and saves memory and network.
+        /// Whether large values are compressed in Redis. On, since LZ4 costs little time and saves memory and
+        /// network.
         enable_compression: Switch = "on";
         /// Whether metrics are collected and offered. Off in development, where nobody scrapes them.
         enable_metrics: Switch = "off" { staging: "on", production: "on" };
-        /// Whether the node examines its own health at intervals. Off in development, where it would clutter the log.
+        /// Whether the node examines its own health at intervals. Off in development, where it would clutter
+        /// the log.
         enable_health_checks: Switch = "off" { staging: "on", production: "on" };
     }
 
@@ -127,7 +134,8 @@ settings! {
 
     /// What must be protected.
     "CACHE" security: Security {
-        /// Whether this node refuses to run with unencrypted connections to Redis: when on, `redis.ssl` must be on too.
+        /// Whether this node refuses to run with unencrypted connections to Redis: when on, `redis.ssl` must
+        /// be on too.
         enable_tls: Switch = "off";
         /// Whether callers of this node must present `security.auth_token`.
         require_auth: Switch = "off";

@@ -1,6 +1,7 @@
 //! Where settings are taken from: the way into this crate.
 //!
-//! Deliberately reads nothing itself, neither file nor environment: whoever starts the program does and hands it in.
+//! Deliberately reads nothing itself, neither file nor environment: whoever starts the program does and hands
+//! it in.
 
 use std::fmt;
 

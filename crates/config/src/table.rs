@@ -85,7 +85,8 @@ pub(crate) fn canonical<T: Value>(text: &str) -> Option<String> {
     T::parse(text).map(|value| value.render())
 }
 
-/// Expands the table into the public structs, [`Setting`] rows, and the way from resolved texts to the structs.
+/// Expands the table into the public structs, [`Setting`] rows, and the way from resolved texts to the
+/// structs.
 macro_rules! settings {
     (
         $(#[doc = $top_doc:literal])+ $top:ident: $top_type:ty = $top_default:literal;
@@ -154,7 +155,8 @@ macro_rules! settings {
         }
 
         impl Settings {
-            /// Builds the settings from the text that `text_of` gives for each path, or nothing if one is refused.
+            /// Builds the settings from the text that `text_of` gives for each path, or nothing if one is
+            /// refused.
             pub(crate) fn build<'a>(text_of: impl Fn(&str) -> &'a str) -> Option<Self> {
                 use crate::values::Value;
                 Some(Self {

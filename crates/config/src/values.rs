@@ -1,6 +1,7 @@
 //! The types of values: each knows what is right, how it is read and how it is written.
 //!
-//! Knows neither layers nor settings. A type accepts no value outside its limits, so that nobody checks twice.
+//! Knows neither layers nor settings. A type accepts no value outside its limits, so that nobody checks
+//! twice.
 
 mod choices;
 mod names;

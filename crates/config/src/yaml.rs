@@ -1,7 +1,8 @@
 //! The YAML file as a flat list of paths, texts and lines.
 //!
-//! Knows settings only so far as to tell a value from a section. Deliberately reads scalars as text: YAML would make a
-//! number of the password `0123` and a boolean of the rack `no`; what a text means is for the setting's type to say.
+//! Knows settings only so far as to tell a value from a section. Deliberately reads scalars as text: YAML
+//! would make a number of the password `0123` and drop its zero; what a text means is for the setting's type
+//! to say.
 
 use std::collections::HashMap;
 
@@ -31,7 +32,8 @@ pub(crate) struct Fault {
     pub(crate) expected: String,
 }
 
-/// Reads the file. Of a malformed file nothing is kept but the one fault, since what stands before it may be cut short.
+/// Reads the file. Of a malformed file nothing is kept but the one fault, since what stands before it may be
+/// cut short.
 pub(crate) fn read(text: &str) -> Contents {
     let mut reader = Reader {
         events: Parser::new_from_str(text),

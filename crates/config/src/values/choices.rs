@@ -94,7 +94,8 @@ choices! {
         Global = "global",
     }
 
-    /// Whether something happens. Written `on` or `off`; `true`, `yes`, `1` and `false`, `no`, `0` are understood too.
+    /// Whether something happens. Written `on` or `off`; `true`, `yes`, `1` and `false`, `no`, `0` are
+    /// understood too.
     Switch {
         /// It happens.
         On = "on" | "true" | "yes" | "1",
