@@ -43,7 +43,7 @@ mock! {
     #[async_trait]
     impl SharedStore for SharedStore {
         async fn read(&self, shard: Shard, keys: &[CacheKey], from: ReadFrom) -> Result<Reply<Vec<Option<Record>>>, StoreError>;
-        async fn begin_fill(&self, shard: Shard, key: &CacheKey, lineage: Lineage, token: FillToken, lease: Duration) -> Result<Reply<FillBegun>, StoreError>;
+        async fn begin_fill(&self, shard: Shard, key: &CacheKey, newer_than: Seq, lineage: Lineage, token: FillToken, lease: Duration) -> Result<Reply<FillBegun>, StoreError>;
         async fn commit_fill(&self, shard: Shard, key: &CacheKey, lineage: Lineage, token: FillToken, record: Option<NewRecord>) -> Result<Reply<FillCommitted>, StoreError>;
         async fn write(&self, write: Write) -> Result<Reply<Written>, StoreError>;
         async fn adopt(&self, adoption: Adoption) -> Result<Reply<Adopted>, StoreError>;

@@ -198,11 +198,15 @@ pub trait SharedStore: Send + Sync + 'static {
         from: ReadFrom,
     ) -> Result<Reply<Vec<Option<Record>>>, StoreError>;
 
-    /// Asks for the right to fill a key. `lease` is how long the right lasts at most.
+    /// Asks for the right to fill a key, for at most `lease`.
+    ///
+    /// A record of version `newer_than` or older counts as missing: the caller has read it and found it dead, by a
+    /// barrier or by its age. [`Seq::ZERO`] for none.
     async fn begin_fill(
         &self,
         shard: Shard,
         key: &CacheKey,
+        newer_than: Seq,
         lineage: Lineage,
         token: FillToken,
         lease: Duration,
