@@ -1,1 +1,27 @@
-//! Placeholder while the workspace is laid out.
+//! The coherence protocol as a pure state machine, and the dispatch of events around it.
+//!
+//! It knows no transport and no cache policy: events come from any [`cache_core::EventBus`], and what they change is
+//! told to a [`Replica`].
+//!
+//! * Pure: [`Follower`] (one shard's history), [`Barriers`] (tags and namespaces), [`Outbox`] (what is still owed).
+//! * Shell: [`Coherence`] (a lane's followers behind locks), [`Driver`] (the task of a lane).
+//! * Subscribers: [`Dispatcher`], [`Filter`], [`Delivery`].
+
+mod barriers;
+mod coherence;
+mod dispatch;
+mod driver;
+mod filter;
+mod follower;
+mod inbox;
+mod outbox;
+mod rules;
+
+pub use barriers::{Barriers, Standing};
+pub use coherence::{Coherence, Replica, Timing, barrier_keys};
+pub use dispatch::{Delivery, Dispatcher, EventStream, SUBSCRIBER_QUEUE, Subscription};
+pub use driver::Driver;
+pub use filter::Filter;
+pub use follower::{Effect, Follower, Probe, Source, Tally, Verdict};
+pub use outbox::{Debt, OUTBOX_BYTES, OUTBOX_KEYS, Outbox};
+pub use rules::{Rule, Rules};

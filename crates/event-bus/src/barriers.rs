@@ -1,0 +1,178 @@
+//! The barriers of one lane as a node knows them: which tags and namespaces were invalidated, and when.
+//!
+//! Pure. Fed by the events of the lane's barrier shard; it never asks the store itself, it only says when somebody must.
+
+use std::collections::HashMap;
+
+use cache_core::{Barrier, BarrierStamp, CacheKey, Head, Lineage, Seq};
+
+/// Barriers remembered one by one. With more, the table starts over and older values are checked against the store.
+const REMEMBERED: usize = 65_536;
+
+/// What the barriers say about a value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// None of its barriers was raised since its fill started.
+    Valid,
+    /// One was: the value is dead.
+    Dead,
+    /// It is older than what this node knows: read the barriers' records, [`Barriers::learn`] them, ask again.
+    Unknown,
+}
+
+/// What one node knows of one lane's barriers.
+///
+/// ```
+/// use cache_core::{Barrier, EventId, Head, Lineage, Seq, Tag};
+/// use event_bus::{Barriers, Standing};
+///
+/// let mut barriers = Barriers::default();
+/// barriers.reset(&Head { lineage: Lineage(1), seq: Seq(4), id: EventId(0), floor: Seq(0) });
+/// let (stamp, eu) = (barriers.stamp(), Barrier::Tag(Tag::new("eu")));
+/// assert_eq!(barriers.judge(stamp, &[eu.key()]), Standing::Valid);
+/// barriers.raise(&eu, Seq(5));
+/// assert_eq!(barriers.judge(stamp, &[eu.key()]), Standing::Dead);
+/// ```
+#[derive(Debug, Default)]
+pub struct Barriers {
+    lineage: Lineage,
+    /// Every barrier above this has been seen by event.
+    complete_since: Seq,
+    /// Values stamped below this are dead, whatever their tags.
+    floor: Seq,
+    /// Everything up to here has been seen.
+    cursor: Seq,
+    raised: HashMap<CacheKey, Seq>,
+}
+
+impl Barriers {
+    /// Starts over at this head: on first contact, in a new lineage, or after missed events.
+    pub fn reset(&mut self, head: &Head) {
+        *self = Self {
+            lineage: head.lineage,
+            complete_since: head.seq,
+            floor: head.floor,
+            cursor: head.seq,
+            raised: HashMap::new(),
+        };
+    }
+
+    /// A barrier was raised at `seq`. A delayed message never lowers it.
+    pub fn raise(&mut self, barrier: &Barrier, seq: Seq) {
+        self.learn(barrier.key(), seq);
+    }
+
+    /// The store's record says that this barrier was last raised at `seq` ([`Seq::ZERO`]: never, as far as kept).
+    pub fn learn(&mut self, key: CacheKey, seq: Seq) {
+        if self.raised.len() >= REMEMBERED && !self.raised.contains_key(&key) {
+            self.raised.clear();
+            self.complete_since = self.cursor.max(seq);
+        }
+        let known = self.raised.entry(key).or_insert(seq);
+        *known = (*known).max(seq);
+    }
+
+    /// Everything up to `cursor` has been seen, and the shard's floor is this.
+    pub fn advance(&mut self, cursor: Seq, floor: Seq) {
+        self.cursor = self.cursor.max(cursor);
+        self.floor = self.floor.max(floor);
+    }
+
+    /// The stamp for a fill that starts now.
+    pub const fn stamp(&self) -> BarrierStamp {
+        BarrierStamp {
+            lineage: self.lineage,
+            seq: self.cursor,
+        }
+    }
+
+    /// Whether a value with this stamp, under these barriers, is still valid.
+    pub fn judge(&self, stamp: BarrierStamp, barriers: &[CacheKey]) -> Standing {
+        if stamp.lineage != self.lineage || stamp.seq < self.floor {
+            return Standing::Dead;
+        }
+        let mut standing = Standing::Valid;
+        for key in barriers {
+            match self.raised.get(key) {
+                Some(raised) if *raised > stamp.seq => return Standing::Dead,
+                None if stamp.seq < self.complete_since => standing = Standing::Unknown,
+                _not_since => {}
+            }
+        }
+        standing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cache_core::{EventId, Tag};
+
+    fn at(seq: u64) -> Barriers {
+        let mut barriers = Barriers::default();
+        barriers.reset(&Head {
+            lineage: Lineage(1),
+            seq: Seq(seq),
+            id: EventId(0),
+            floor: Seq(0),
+        });
+        barriers
+    }
+
+    fn stamp(seq: u64) -> BarrierStamp {
+        BarrierStamp {
+            lineage: Lineage(1),
+            seq: Seq(seq),
+        }
+    }
+
+    fn tag(name: &str) -> Barrier {
+        Barrier::Tag(Tag::new(name))
+    }
+
+    #[test]
+    fn a_delayed_message_never_lowers_a_barrier() {
+        let mut barriers = at(1);
+        barriers.raise(&tag("a"), Seq(9));
+        barriers.raise(&tag("a"), Seq(5));
+        assert_eq!(barriers.judge(stamp(7), &[tag("a").key()]), Standing::Dead);
+    }
+
+    #[test]
+    fn a_value_older_than_the_node_must_be_looked_up_and_is_then_judged() {
+        let mut barriers = at(10);
+        assert_eq!(barriers.judge(stamp(4), &[tag("a").key()]), Standing::Unknown);
+        barriers.learn(tag("a").key(), Seq(3));
+        assert_eq!(barriers.judge(stamp(4), &[tag("a").key()]), Standing::Valid);
+        assert_eq!(barriers.judge(stamp(2), &[tag("a").key()]), Standing::Dead);
+    }
+
+    #[test]
+    fn a_value_of_another_lineage_or_below_the_floor_is_dead() {
+        let mut barriers = at(10);
+        barriers.advance(Seq(12), Seq(11));
+        assert_eq!(barriers.judge(stamp(10), &[]), Standing::Dead);
+        assert_eq!(
+            barriers.judge(
+                BarrierStamp {
+                    lineage: Lineage(2),
+                    seq: Seq(50)
+                },
+                &[]
+            ),
+            Standing::Dead
+        );
+        assert_eq!(barriers.judge(stamp(12), &[]), Standing::Valid);
+    }
+
+    #[test]
+    fn a_full_table_starts_over_and_older_values_become_unknown_never_valid() {
+        let mut barriers = at(0);
+        barriers.raise(&tag("first"), Seq(1));
+        for index in 0..=REMEMBERED {
+            barriers.raise(&tag(&index.to_string()), Seq(2 + index as u64));
+            barriers.advance(Seq(2 + index as u64), Seq(0));
+        }
+        assert_eq!(barriers.judge(stamp(0), &[tag("first").key()]), Standing::Unknown);
+    }
+}

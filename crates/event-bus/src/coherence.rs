@@ -1,0 +1,559 @@
+//! The followers of one lane behind locks, and what readers need of them behind atomics.
+//!
+//! The shell of the pure parts: every decision is the follower's or the barriers'. It opens no connection; the
+//! lane's task does.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use cache_core::{
+    Barrier, BarrierStamp, CacheEvent, CacheKey, Clock, Entry, EventOp, Head, Heads, Lane, Lineage, Moment,
+    Record, Replay, SHARDS_PER_LANE, Seq, ServerId, ServerTime, Shard, Version, WireEvent,
+};
+use tokio::sync::Notify;
+
+use crate::follower::{Effect, Follower, Probe, Source, Tally, Verdict};
+use crate::rules::Rules;
+use crate::{Barriers, Dispatcher, Standing};
+
+/// The spans of time that the promises are made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Timing {
+    /// L: how long a node may serve from memory after its last proof of being current. Default 3 s: long enough to
+    /// ride out a failover of the bus connection, short enough to be stated as a bound.
+    pub lease: Duration,
+    /// D: how old an answer may be when it comes. Never above the lease. Default 2 s.
+    pub deadline: Duration,
+}
+
+impl Timing {
+    /// Time between heartbeats: a third of the lease, so that two may be lost.
+    pub fn heartbeat(&self) -> Duration {
+        self.lease / 3
+    }
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(3),
+            deadline: Duration::from_secs(2),
+        }
+    }
+}
+
+/// What the lane does with what it learns: implemented by the cache.
+pub trait Replica: Send + Sync + 'static {
+    /// The key changed at `version` in a shard that is now of this generation; `record` is its new value where it
+    /// travelled with the event.
+    fn changed(
+        &self,
+        shard: Shard,
+        key: &CacheKey,
+        version: Version,
+        generation: u64,
+        record: Option<&Record>,
+    );
+}
+
+/// What the lane's task must do for a shard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Chore {
+    Replay {
+        shard: Shard,
+        from: Seq,
+    },
+    Adopt {
+        shard: Shard,
+        from: Option<Lineage>,
+        hint: Seq,
+    },
+    Ask,
+}
+
+/// One lane of one node: which of its entries may be served, and what its replies are worth.
+pub struct Coherence {
+    lane: Lane,
+    timing: Timing,
+    clock: Arc<dyn Clock>,
+    replica: Arc<dyn Replica>,
+    dispatcher: Arc<Dispatcher>,
+    shards: Vec<Mutex<Follower>>,
+    views: Vec<View>,
+    barriers: RwLock<Barriers>,
+    /// Rises whenever a barrier does: an entry judged under this epoch need not be judged again.
+    epoch: AtomicU64,
+    server_time: Mutex<Option<(ServerTime, Moment)>>,
+    chores: Mutex<Vec<Chore>>,
+    chores_came: Notify,
+    progress: Notify,
+    last_event: AtomicU64,
+    pub(crate) queued: AtomicUsize,
+    pub(crate) connected: AtomicBool,
+}
+
+/// What the hit path reads of a shard.
+#[derive(Debug, Default)]
+struct View {
+    lease: AtomicU64,
+    generation: AtomicU64,
+}
+
+impl Coherence {
+    /// A lane that has seen nothing yet.
+    pub fn new(
+        lane: Lane,
+        timing: Timing,
+        clock: Arc<dyn Clock>,
+        replica: Arc<dyn Replica>,
+        dispatcher: Arc<Dispatcher>,
+    ) -> Self {
+        Self::with_rules(lane, timing, clock, replica, dispatcher, Rules::default())
+    }
+
+    /// A lane under other rules.
+    pub fn with_rules(
+        lane: Lane,
+        timing: Timing,
+        clock: Arc<dyn Clock>,
+        replica: Arc<dyn Replica>,
+        dispatcher: Arc<Dispatcher>,
+        rules: Rules,
+    ) -> Self {
+        let count = usize::from(SHARDS_PER_LANE) + 1;
+        let follower = || Follower::new(timing.lease, timing.deadline).with_rules(rules);
+        Self {
+            lane,
+            timing,
+            clock,
+            replica,
+            dispatcher,
+            shards: (0..count).map(|_| Mutex::new(follower())).collect(),
+            views: (0..count).map(|_| View::default()).collect(),
+            barriers: RwLock::default(),
+            epoch: AtomicU64::new(1),
+            server_time: Mutex::new(None),
+            chores: Mutex::default(),
+            chores_came: Notify::new(),
+            progress: Notify::new(),
+            last_event: AtomicU64::new(0),
+            queued: AtomicUsize::new(0),
+            connected: AtomicBool::new(false),
+        }
+    }
+
+    /// The lane.
+    pub const fn lane(&self) -> Lane {
+        self.lane
+    }
+
+    /// The spans its promises are made of.
+    pub const fn timing(&self) -> &Timing {
+        &self.timing
+    }
+
+    /// Whether memory hits of this shard are allowed at `now`: its own lease and the barriers' must both hold.
+    #[inline]
+    pub fn leased(&self, shard: Shard, now: Moment) -> bool {
+        let now = now.as_nanos();
+        now < self.views[shard.index()].lease.load(Ordering::Acquire)
+            && now
+                < self.views[usize::from(SHARDS_PER_LANE)]
+                    .lease
+                    .load(Ordering::Acquire)
+    }
+
+    /// Until when memory hits of this shard are allowed.
+    pub fn lease(&self, shard: Shard) -> Moment {
+        let own = self.views[shard.index()].lease.load(Ordering::Acquire);
+        let barriers = self.views[usize::from(SHARDS_PER_LANE)]
+            .lease
+            .load(Ordering::Acquire);
+        Moment::from_nanos(own.min(barriers))
+    }
+
+    /// The generation that entries of this shard must carry.
+    #[inline]
+    pub fn generation(&self, shard: Shard) -> u64 {
+        self.views[shard.index()].generation.load(Ordering::Acquire)
+    }
+
+    /// Whether none of the entry's barriers was raised since its fill started. Entries whose barriers are unknown count
+    /// as not valid: they must be read again.
+    #[inline]
+    pub fn barriers_allow(&self, entry: &Entry, namespace: &CacheKey) -> bool {
+        let epoch = self.epoch.load(Ordering::Acquire);
+        if entry.checked_epoch.load(Ordering::Relaxed) == epoch {
+            return true;
+        }
+        let valid = self.judge(entry.stamp, &barrier_keys(namespace, &entry.tags)) == Standing::Valid;
+        if valid {
+            entry.checked_epoch.store(epoch, Ordering::Relaxed);
+        }
+        valid
+    }
+
+    /// What the barriers say about a value with this stamp.
+    pub fn judge(&self, stamp: BarrierStamp, barriers: &[CacheKey]) -> Standing {
+        self.barriers
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .judge(stamp, barriers)
+    }
+
+    /// The stamp for a fill that starts now.
+    pub fn stamp(&self) -> BarrierStamp {
+        self.barriers
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .stamp()
+    }
+
+    /// The store's record says that these barriers were last raised then.
+    pub fn learn_barriers(&self, found: impl IntoIterator<Item = (CacheKey, Seq)>) {
+        let mut barriers = self.barriers.write().unwrap_or_else(PoisonError::into_inner);
+        for (key, seq) in found {
+            barriers.learn(key, seq);
+        }
+    }
+
+    /// This node raised a barrier and was told its number.
+    pub fn raised(&self, barrier: &Barrier, seq: Seq) {
+        self.barriers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .raise(barrier, seq);
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// What to remember while a question about this shard is under way.
+    pub fn probe(&self, shard: Shard) -> Probe {
+        self.follower(shard).probe(self.clock.now())
+    }
+
+    /// An answer about this shard came.
+    pub fn observe(
+        &self,
+        shard: Shard,
+        probe: &Probe,
+        source: Source,
+        server: ServerId,
+        head: Option<Head>,
+    ) -> Verdict {
+        let now = self.clock.now();
+        let (verdict, announced) = self.step(shard, |follower, effects| {
+            follower.observe(now, probe, source, server, head, effects)
+        });
+        self.announce(announced);
+        verdict
+    }
+
+    /// How long until `end` of the store's clock, at least: rounded early by what the answer may have taken. Zero when
+    /// the store's time is not known yet.
+    pub fn remaining(&self, end: ServerTime, now: Moment) -> Duration {
+        let known = *self.server_time.lock().unwrap_or_else(PoisonError::into_inner);
+        known.map_or(Duration::ZERO, |(time, sent)| {
+            end.since(time + now.since(sent))
+                .saturating_sub(Duration::from_millis(1))
+        })
+    }
+
+    /// Waits until every shard of the lane is followed, or `limit` has passed; tells which it was. Cancel-safe.
+    pub async fn ready(&self, limit: Duration) -> bool {
+        self.until(limit, || {
+            Shard::all(self.lane).all(|shard| self.follower(shard).lineage().is_some())
+        })
+        .await
+    }
+
+    /// Waits until this shard is followed, or `limit` has passed; tells which it was. Cancel-safe.
+    pub async fn followed(&self, shard: Shard, limit: Duration) -> bool {
+        self.until(limit, || self.follower(shard).lineage().is_some())
+            .await
+    }
+
+    /// What happened in all shards so far.
+    pub fn tally(&self) -> Tally {
+        let mut sum = Tally::default();
+        for shard in Shard::all(self.lane) {
+            let follower = self.follower(shard);
+            let tally = follower.tally();
+            sum.applied += tally.applied;
+            sum.duplicates += tally.duplicates;
+            sum.gaps += tally.gaps;
+            sum.replays += tally.replays;
+            sum.flushes += tally.flushes;
+            sum.forks += tally.forks;
+            sum.lineages += tally.lineages;
+        }
+        sum
+    }
+
+    /// Events that wait to be applied.
+    pub fn queued(&self) -> usize {
+        self.queued.load(Ordering::Relaxed)
+    }
+
+    /// Whether the subscription stands.
+    pub fn connected(&self) -> bool {
+        self.connected.load(Ordering::Relaxed)
+    }
+
+    /// When the last event was applied.
+    pub fn last_event(&self) -> Option<Moment> {
+        Some(Moment::from_nanos(self.last_event.load(Ordering::Relaxed)))
+            .filter(|moment| *moment != Moment::NEVER)
+    }
+
+    /// Applies the events of one drained batch: grouped by shard, each key's latest change only.
+    pub(crate) fn on_events(&self, events: impl IntoIterator<Item = WireEvent>) {
+        let mut by_shard: Vec<(Shard, Vec<WireEvent>)> = Vec::new();
+        for event in events {
+            match by_shard.iter_mut().find(|(shard, _)| *shard == event.shard) {
+                Some((_, group)) => group.push(event),
+                None => by_shard.push((event.shard, vec![event])),
+            }
+        }
+        if !by_shard.is_empty() {
+            self.last_event
+                .store(self.clock.now().as_nanos(), Ordering::Relaxed);
+        }
+        // Whoever is told of an event must find what it touches already changed, so announcements come last.
+        let mut announced = Vec::new();
+        for (shard, group) in by_shard {
+            let ((), of_shard) = self.step(shard, |follower, effects| {
+                for event in group {
+                    follower.on_event(event, effects);
+                }
+            });
+            announced.extend(of_shard);
+        }
+        self.announce(announced);
+    }
+
+    pub(crate) fn on_lagged(&self, shard: Shard) {
+        let ((), announced) = self.step(shard, |follower, effects| follower.lagged(effects));
+        self.announce(announced);
+    }
+
+    pub(crate) fn on_heads(&self, asked: &Asked, heads: &Heads) {
+        if let Some((_, sent)) = asked.first() {
+            *self.server_time.lock().unwrap_or_else(PoisonError::into_inner) = Some((heads.time, sent.sent));
+        }
+        for of in &heads.heads {
+            if let Some((_, probe)) = asked.get(of.shard.index()) {
+                self.observe(of.shard, probe, Source::Bus, of.server, of.head);
+            }
+        }
+        self.progress.notify_waiters();
+    }
+
+    pub(crate) fn ask_all(&self) -> Asked {
+        Shard::all(self.lane)
+            .map(|shard| (shard, self.probe(shard)))
+            .collect()
+    }
+
+    pub(crate) fn replayed(&self, shard: Shard, probe: &Probe, replay: Replay) {
+        let now = self.clock.now();
+        let ((), announced) = self.step(shard, |follower, effects| {
+            follower.replayed(now, probe, replay, effects)
+        });
+        self.announce(announced);
+    }
+
+    pub(crate) fn gave_up(&self, shard: Shard) {
+        self.follower(shard).gave_up();
+    }
+
+    pub(crate) fn resubscribed(&self) {
+        for shard in Shard::all(self.lane) {
+            self.follower(shard).resubscribed();
+        }
+    }
+
+    pub(crate) fn take_chores(&self) -> Vec<Chore> {
+        std::mem::take(&mut self.chores.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) async fn chores_came(&self) {
+        self.chores_came.notified().await;
+    }
+
+    async fn until(&self, limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
+        let wait = async {
+            loop {
+                let progress = self.progress.notified();
+                tokio::pin!(progress);
+                progress.as_mut().enable();
+                if holds() {
+                    return;
+                }
+                progress.await;
+            }
+        };
+        tokio::time::timeout(limit, wait).await.is_ok()
+    }
+
+    fn follower(&self, shard: Shard) -> MutexGuard<'_, Follower> {
+        self.shards[shard.index()]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs one step of a shard's follower. What it orders is done before the new lease can be seen: a process that is
+    /// frozen in between must not wake up with a lease for entries that should be gone.
+    fn step<T>(
+        &self,
+        shard: Shard,
+        act: impl FnOnce(&mut Follower, &mut Vec<Effect>) -> T,
+    ) -> (T, Vec<Arc<[u8]>>) {
+        let mut follower = self.follower(shard);
+        let mut effects = Vec::new();
+        let (lineage, generation) = (follower.lineage(), follower.generation());
+        let answer = act(&mut follower, &mut effects);
+        let view = &self.views[shard.index()];
+        // A new generation is shown first, so that no older entry is served under what comes next.
+        view.generation.store(follower.generation(), Ordering::Release);
+        if shard.holds_barriers() {
+            self.follow_barriers(&follower, generation, &effects);
+        }
+        let announced = self.apply(shard, &follower, &mut effects);
+        view.lease.store(follower.lease().as_nanos(), Ordering::Release);
+        let changed_state = follower.lineage() != lineage || follower.generation() != generation;
+        drop(follower);
+        if !effects.is_empty() {
+            self.delegate(shard, effects);
+        }
+        if changed_state {
+            self.progress.notify_waiters();
+        }
+        (answer, announced)
+    }
+
+    fn apply(&self, shard: Shard, follower: &Follower, effects: &mut Vec<Effect>) -> Vec<Arc<[u8]>> {
+        let mut announced = Vec::new();
+        let mut latest: BTreeMap<CacheKey, (Seq, Option<Record>)> = BTreeMap::new();
+        effects.retain_mut(|effect| {
+            let Effect::Apply { seq, op } = effect else {
+                return true;
+            };
+            match op {
+                EventOp::Changed(keys) => {
+                    for changed in keys.drain(..) {
+                        let slot = latest.entry(changed.key).or_insert((Seq::ZERO, None));
+                        if *seq > slot.0 {
+                            *slot = (*seq, changed.record);
+                        }
+                    }
+                }
+                EventOp::Announced(bytes) => announced.push(Arc::clone(bytes)),
+                _barriers_and_flushes_are_done => {}
+            }
+            false
+        });
+        // Under repair there is no lineage and no entry of this generation: nothing to change.
+        if let Some(lineage) = follower.lineage() {
+            for (key, (seq, record)) in latest {
+                let version = Version { lineage, seq };
+                self.replica
+                    .changed(shard, &key, version, follower.generation(), record.as_ref());
+            }
+        }
+        announced
+    }
+
+    fn announce(&self, announced: Vec<Arc<[u8]>>) {
+        for bytes in announced {
+            match serde_json::from_slice::<CacheEvent>(&bytes) {
+                Ok(event) => self.dispatcher.publish(&Arc::new(event)),
+                Err(error) => {
+                    tracing::warn!(%error, "an announced event cannot be read; subscribers are told that they missed one");
+                    self.dispatcher.missed();
+                }
+            }
+        }
+    }
+
+    fn follow_barriers(&self, follower: &Follower, generation_before: u64, effects: &[Effect]) {
+        let mut barriers = self.barriers.write().unwrap_or_else(PoisonError::into_inner);
+        let lineage = follower.lineage().unwrap_or_default();
+        let mut changed = false;
+        if lineage != barriers.stamp().lineage || follower.generation() != generation_before {
+            // Values stamped before this point are looked up in the store once, or belong to another lineage and are dead.
+            barriers.reset(&Head {
+                lineage,
+                seq: follower.cursor(),
+                id: cache_core::EventId(0),
+                floor: Seq::ZERO,
+            });
+            changed = true;
+        }
+        for effect in effects {
+            match effect {
+                Effect::Apply {
+                    seq,
+                    op: EventOp::Raised(barrier),
+                } => {
+                    barriers.raise(barrier, *seq);
+                    changed = true;
+                }
+                Effect::Apply {
+                    seq,
+                    op: EventOp::Flushed | EventOp::Unknown,
+                } => {
+                    barriers.advance(Seq::ZERO, *seq);
+                    changed = true;
+                }
+                _not_about_barriers => {}
+            }
+        }
+        barriers.advance(follower.cursor(), Seq::ZERO);
+        drop(barriers);
+        if changed {
+            self.epoch.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    fn delegate(&self, shard: Shard, effects: Vec<Effect>) {
+        let mut chores = self.chores.lock().unwrap_or_else(PoisonError::into_inner);
+        for effect in effects {
+            match effect {
+                Effect::Replay { from } => chores.push(Chore::Replay { shard, from }),
+                Effect::Adopt { from, hint } => chores.push(Chore::Adopt { shard, from, hint }),
+                Effect::Ask => {
+                    if !chores.contains(&Chore::Ask) {
+                        chores.push(Chore::Ask);
+                    }
+                }
+                Effect::Missed => self.dispatcher.missed(),
+                Effect::Apply { .. } => {}
+            }
+        }
+        drop(chores);
+        self.chores_came.notify_one();
+    }
+}
+
+/// The probes of one heartbeat, by shard.
+pub(crate) type Asked = Vec<(Shard, Probe)>;
+
+/// The keys of every barrier a value is under: everything, its namespace, its tags.
+pub fn barrier_keys(namespace: &CacheKey, tags: &[cache_core::Tag]) -> Vec<CacheKey> {
+    let mut keys = Vec::with_capacity(2 + tags.len());
+    keys.push(Barrier::Everything.key());
+    keys.push(namespace.clone());
+    keys.extend(tags.iter().map(|tag| Barrier::Tag(tag.clone()).key()));
+    keys
+}
+
+impl std::fmt::Debug for Coherence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Coherence")
+            .field("lane", &self.lane)
+            .field("timing", &self.timing)
+            .finish_non_exhaustive()
+    }
+}
