@@ -1,0 +1,138 @@
+//! The entries in memory: a bounded map that evicts, and the exact sum of what they weigh.
+//!
+//! It knows no order between entries of a key; who may replace whom is the store's to decide.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use cache_core::{CacheKey, Entry, LocalLimits, Seq};
+use quick_cache::sync::Cache;
+use quick_cache::{Lifecycle, Weighter};
+
+use crate::capacity::Capacity;
+use crate::hashing::BuildPassThrough;
+
+/// A bounded map of entries.
+pub(crate) struct Residents {
+    cache: Cache<CacheKey, Arc<Entry>, Capacity, BuildPassThrough, Ledger>,
+    ledger: Ledger,
+}
+
+impl Residents {
+    pub(crate) fn new(limits: LocalLimits) -> Self {
+        let capacity = Capacity::of(limits);
+        let ledger = Ledger::default();
+        let options = capacity.options().build().expect("capacity is complete");
+        Self {
+            cache: Cache::with_options(options, capacity, BuildPassThrough, ledger.clone()),
+            ledger,
+        }
+    }
+
+    /// The entry, and a mark that it was used.
+    pub(crate) fn read(&self, key: &CacheKey) -> Option<Arc<Entry>> {
+        self.cache.get(key)
+    }
+
+    /// The entry, without a mark.
+    pub(crate) fn peek(&self, key: &CacheKey) -> Option<Arc<Entry>> {
+        self.cache.peek(key)
+    }
+
+    /// Puts an entry in, in place of whatever is there. If it is too heavy, then nothing is there afterwards.
+    pub(crate) fn insert(&self, key: &CacheKey, entry: Arc<Entry>, discarded: &mut Discarded) {
+        self.ledger.add(&entry);
+        self.cache.insert_with_lifecycle(key.clone(), entry, discarded);
+    }
+
+    /// Puts an entry in the place of another one, if there is one. It is no use of the key: readers make a key
+    /// popular, not writers.
+    pub(crate) fn replace(&self, key: &CacheKey, entry: Arc<Entry>, discarded: &mut Discarded) {
+        self.ledger.add(&entry);
+        if let Err((key, entry)) = self
+            .cache
+            .replace_with_lifecycle(key.clone(), entry, true, discarded)
+        {
+            self.ledger.subtract(&entry);
+            discarded.push(key, entry);
+        }
+    }
+
+    /// Removes the entry if it is known to be current only up to something before `seq`.
+    pub(crate) fn remove_older(&self, key: &CacheKey, seq: Seq, discarded: &mut Discarded) -> bool {
+        let Some((key, entry)) = self.cache.remove_if(key, |entry| entry.as_of < seq) else {
+            return false;
+        };
+        self.ledger.subtract(&entry);
+        discarded.push(key, entry);
+        true
+    }
+
+    /// Removes everything, one entry at a time, so that readers are not held up.
+    pub(crate) fn clear(&self) {
+        for (_, entry) in self.cache.drain() {
+            self.ledger.subtract(&entry);
+        }
+    }
+
+    /// How many entries there are.
+    pub(crate) fn entries(&self) -> u64 {
+        self.cache.len() as u64
+    }
+
+    /// What they weigh together, in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.ledger.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Weighter<CacheKey, Arc<Entry>> for Capacity {
+    fn weight(&self, _: &CacheKey, entry: &Arc<Entry>) -> u64 {
+        self.charge(entry.weight)
+    }
+}
+
+/// What a call removed. Declared before the locks are taken, so that it is dropped after they are released: to free
+/// a large value takes a while.
+#[derive(Default)]
+pub(crate) struct Discarded {
+    /// One at most, as a rule.
+    first: Option<(CacheKey, Arc<Entry>)>,
+    rest: Vec<(CacheKey, Arc<Entry>)>,
+}
+
+impl Discarded {
+    fn push(&mut self, key: CacheKey, entry: Arc<Entry>) {
+        if self.first.is_none() {
+            self.first = Some((key, entry));
+        } else {
+            self.rest.push((key, entry));
+        }
+    }
+}
+
+/// The sum of the weights. The map's own sum is of charges, which are higher (see [`Capacity`]).
+///
+/// An entry is added before it goes into the map and subtracted after it has left, so the sum is never too low.
+#[derive(Clone, Default)]
+struct Ledger(Arc<AtomicU64>);
+
+impl Ledger {
+    fn add(&self, entry: &Entry) {
+        self.0.fetch_add(u64::from(entry.weight), Ordering::Relaxed);
+    }
+
+    fn subtract(&self, entry: &Entry) {
+        self.0.fetch_sub(u64::from(entry.weight), Ordering::Relaxed);
+    }
+}
+
+impl Lifecycle<CacheKey, Arc<Entry>> for Ledger {
+    type RequestState = Discarded;
+
+    /// Called for whatever an insertion pushes out: evicted, replaced, or too heavy to get in.
+    fn on_evict(&self, discarded: &mut Discarded, key: CacheKey, entry: Arc<Entry>) {
+        self.subtract(&entry);
+        discarded.push(key, entry);
+    }
+}
