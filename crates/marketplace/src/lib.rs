@@ -1,1 +1,70 @@
-//! Placeholder while the workspace is laid out.
+//! The GPU marketplace's domain: GPUs, bookings, prices, and the ports of the systems of record that decide them.
+//!
+//! Nothing in these modules caches, publishes or talks to a network: a view here is computed from what the
+//! systems of record said, and is advisory from the moment it leaves them. The decision about a booking is
+//! [`BookingStore`]'s alone.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use marketplace::{
+//!     BookingStore, ConfirmRequest, Currency, GpuId, HoldRequest, IdempotencyKey, Interval, ManualClock,
+//!     MemoryBookings, Money, PriceVersion, Quote, StoreTime, UserId,
+//! };
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let clock = Arc::new(ManualClock::at(StoreTime::from_millis(0)));
+//! let store = MemoryBookings::new(clock);
+//! let user = UserId::new("ada")?;
+//! let held = store
+//!     .hold(HoldRequest {
+//!         user: user.clone(),
+//!         key: IdempotencyKey::new("order-7/hold")?,
+//!         gpu: GpuId::new("gpu-1")?,
+//!         interval: Interval::new(StoreTime::from_millis(0), StoreTime::from_millis(3_600_000))?,
+//!         quote: Quote { price_per_hour: Money::parse("2.65", Currency::USD)?, version: PriceVersion::FIRST },
+//!         ttl: std::time::Duration::from_secs(60),
+//!     })
+//!     .await?;
+//! let (id, fence) = held.won().expect("nobody else asked for this GPU");
+//! let key = IdempotencyKey::new("order-7/confirm")?;
+//! let confirmed = store.confirm(ConfirmRequest { user, key, id, fence }).await?;
+//! assert!(confirmed.won().is_some());
+//! # Ok(()) }
+//! ```
+
+mod booking;
+pub mod bookings;
+pub mod checks;
+mod clock;
+#[cfg(any(test, feature = "test-util"))]
+pub mod conformance;
+mod error;
+mod gpu;
+
+mod interval;
+pub mod inventory;
+mod money;
+mod name;
+mod pricing;
+pub mod shelf;
+
+pub use booking::{Booking, BookingState, Fence, PriceVersion, Quote};
+pub use bookings::{
+    BookingLedger, BookingOutcome, BookingStore, CancelRequest, Change, ChangeKind, Changes, Completeness,
+    ConfirmRequest, Cursor, Guarantee, HoldRequest, Holder, KEY_RETENTION, MemoryBookings, Occupancy,
+    RequestHash,
+};
+pub use clock::{ManualClock, StoreClock};
+pub use error::{BookingLedgerError, BookingStoreError, ErrorKind, InventoryError};
+pub use gpu::{Cores, Gpu, GpuStatus, MemoryMib, PerformanceScore, ProviderStatus};
+pub use interval::{EmptyInterval, Interval, StoreTime};
+pub use inventory::{Inventory, InventoryControl, MemoryInventory};
+pub use money::{Currency, Money, MoneyError};
+pub use name::{
+    BookingId, GpuId, GpuModel, IdempotencyKey, LONGEST_NAME, NameError, NameFault, ProviderId, Region,
+    UserId,
+};
+pub use pricing::{Multiplier, PricingPolicy, ScarcityPricing, Supply};
+pub use shelf::{
+    GpuPage, MarketStats, OrderBook, PageKey, PriceSheet, Ranking, Search, SearchFilter, ShelfKey,
+};

@@ -1,0 +1,114 @@
+//! A shelf's order book: what is on offer at which price, and what was last paid.
+//!
+//! There are no bids: a buyer takes an ask or leaves it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{PriceLevel, PriceSheet, ShelfKey};
+use crate::{Change, ChangeKind, GpuId, Money, StoreTime};
+
+/// Trades an order book shows: a screenful.
+pub const LAST_TRADES: usize = 20;
+
+/// The order book of one shelf.
+///
+/// ```
+/// use marketplace::shelf::{OrderBook, PriceSheet, ShelfKey};
+/// use marketplace::{GpuModel, Region, ScarcityPricing};
+/// let shelf = ShelfKey { region: Region::new("us-east")?, model: GpuModel::new("T4")? };
+/// let book = OrderBook::assemble(&PriceSheet::assemble(shelf, [], &ScarcityPricing), []);
+/// assert!(book.asks.is_empty());
+/// # Ok::<(), marketplace::NameError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderBook {
+    /// Which shelf.
+    pub shelf: ShelfKey,
+    /// Available GPUs by current price, cheapest first.
+    pub asks: Vec<PriceLevel>,
+    /// The newest trades, newest first, at most [`LAST_TRADES`].
+    pub last_trades: Vec<Trade>,
+}
+
+impl OrderBook {
+    /// Puts a shelf's asks and trades, newest first, together.
+    #[must_use]
+    pub fn assemble(sheet: &PriceSheet, trades: impl IntoIterator<Item = Trade>) -> Self {
+        let mut asks: BTreeMap<Money, u64> = BTreeMap::new();
+        for ask in sheet.pages.iter().flat_map(|page| &page.asks) {
+            *asks.entry(sheet.multiplier.applied_to(ask.price)).or_default() += ask.count;
+        }
+        Self {
+            shelf: sheet.shelf.clone(),
+            asks: asks
+                .into_iter()
+                .map(|(price, count)| PriceLevel { price, count })
+                .collect(),
+            last_trades: trades.into_iter().take(LAST_TRADES).collect(),
+        }
+    }
+}
+
+/// One confirmed booking as the order book shows it: without its user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trade {
+    /// The GPU.
+    pub gpu: GpuId,
+    /// What it was booked at.
+    pub price_per_hour: Money,
+    /// For how long, in milliseconds.
+    pub millis: u64,
+    /// When it was confirmed.
+    pub at: StoreTime,
+}
+
+impl Trade {
+    /// The trade a change made, if it made one.
+    #[must_use]
+    pub fn of(change: &Change) -> Option<Self> {
+        (change.kind == ChangeKind::Confirmed).then(|| Self {
+            gpu: change.booking.gpu.clone(),
+            price_per_hour: change.booking.quote.price_per_hour,
+            millis: change.booking.interval.millis(),
+            at: change.at,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::GpuPage;
+    use super::super::fixtures::{free_page, listed, sheet, taken, usd};
+    use super::*;
+
+    #[test]
+    fn asks_of_all_pages_are_merged_at_current_prices() {
+        let second = listed("us", "T4", 1, &["1", "2", "2"]);
+        let occupied: Vec<_> = second.gpus.iter().map(|gpu| taken(&gpu.id, 9)).take(2).collect();
+        let pages = [
+            free_page("us", "T4", 0, &["2", "1"]),
+            GpuPage::assemble(&second, &occupied),
+        ];
+        let book = OrderBook::assemble(&sheet(&pages), []);
+        let asks: Vec<_> = book.asks.iter().map(|ask| (ask.price, ask.count)).collect();
+        assert_eq!(asks, [(usd("1"), 1), (usd("2"), 2)]);
+    }
+
+    #[test]
+    fn only_the_newest_trades_are_shown() {
+        let trade = |at| Trade {
+            gpu: GpuId::new("g").unwrap(),
+            price_per_hour: usd("1"),
+            millis: 1,
+            at: StoreTime::from_millis(at),
+        };
+        let book = OrderBook::assemble(
+            &sheet(&[free_page("us", "T4", 0, &["1"])]),
+            (0..30).rev().map(trade),
+        );
+        assert_eq!(book.last_trades.len(), LAST_TRADES);
+        assert_eq!(book.last_trades[0].at.as_millis(), 29);
+    }
+}
