@@ -2,7 +2,7 @@
 //!
 //! It measures memories in one process only: nothing of the shared tier, of leases or of the network.
 //!
-//! `cargo bench -p cache-l1 --bench table` takes about a minute; add `-- --quick` for a rough one. A further
+//! `cargo bench -p cache-l1 --bench table` takes half a minute; add `-- --quick` for a rough one. A further
 //! contender is one file in `contenders/` and one line in [`contenders`].
 
 mod arguments;

@@ -1,4 +1,4 @@
-//! `foyer` in memory only, with S3-FIFO, the one of its policies that does best on the traces here.
+//! `foyer` in memory only, with S3-FIFO, the relative among its policies of what this crate uses.
 //!
 //! Its handles are what an `Arc` is elsewhere, so values are stored without one.
 
