@@ -40,7 +40,7 @@ mod clock;
 pub mod conformance;
 mod error;
 mod gpu;
-
+pub mod ingest;
 mod interval;
 pub mod inventory;
 mod money;

@@ -191,3 +191,6 @@ fn cancel(user: &str, id: &BookingId, fence: Fence) -> CancelRequest {
 fn key(text: &str) -> IdempotencyKey {
     IdempotencyKey::new(text).expect("a name")
 }
+
+#[cfg(test)]
+mod tests;
