@@ -9,7 +9,9 @@ use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use super::{Bench, TTL, at, cancel, confirm, hold, key};
-use crate::checks::{Recorder, fences_increase, linearizable, no_overlap, one_outcome_per_key};
+use crate::checks::{
+    Recorder, cursors_are_dense, fences_increase, linearizable, no_overlap, one_outcome_per_key,
+};
 use crate::{BookingOutcome, BookingStore, StoreTime};
 
 impl Bench {
@@ -32,6 +34,7 @@ impl Bench {
             one_outcome_per_key(&history),
             no_overlap(&changes),
             fences_increase(&changes),
+            cursors_are_dense(&changes),
         ];
         for check in checks {
             check.unwrap_or_else(|violation| panic!("{violation}"));
