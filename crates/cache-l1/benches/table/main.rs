@@ -44,10 +44,10 @@ fn main() {
     if arguments.sweep {
         return sweep::print(&traces);
     }
-    let times = timing::measure(&contenders, arguments.rounds());
+    let times = timing::measure(&contenders, arguments.rounds(), arguments.keys);
     let ratios = hit_ratio::measure(&contenders, &traces);
     println!("{}", table(&contenders, &times, &ratios));
-    println!("{}", notes(&ratios));
+    println!("{}", notes(&ratios, arguments.keys));
 }
 
 fn table(contenders: &[Box<dyn AnyContender>], times: &[Times], ratios: &HitRatios) -> Table {
@@ -82,7 +82,7 @@ fn table(contenders: &[Box<dyn AnyContender>], times: &[Times], ratios: &HitRati
     table
 }
 
-fn notes(ratios: &HitRatios) -> String {
+fn notes(ratios: &HitRatios, keys: u32) -> String {
     format!(
         "\nTimes: {keys} keys of {len} bytes, values of {value} bytes, Zipf 0.99, all resident, {cpus} CPUs; median of \
          interleaved rounds; x = median of the ratios to the first row in the same round. A fill builds key and \
@@ -91,7 +91,6 @@ fn notes(ratios: &HitRatios) -> String {
          Overhead: resident memory per entry in a process of its own, less key text and value. Of it, an `Entry` \
          in its `Arc` takes {entry}.\n\
          Hit ratios in %, at a capacity of a share of the distinct keys. {skipped}",
-        keys = timing::KEYS,
         len = contender::text(0).len(),
         value = contender::VALUE,
         cpus = std::thread::available_parallelism().map_or(1, usize::from),

@@ -5,7 +5,8 @@
 use std::process::Command;
 
 use crate::contender::{AnyContender, VALUE, text};
-use crate::timing::KEYS;
+
+const KEYS: usize = 100_000;
 
 /// Bytes per entry beyond the text of the key and the value. `None` where it can not be measured.
 pub(crate) fn overhead_in_child(name: &str) -> Option<f64> {

@@ -7,9 +7,6 @@ use std::time::{Duration, Instant};
 use crate::contender::{AnyContender, Runner, Scope};
 use crate::trace::zipf;
 
-/// Keys, all of which are resident when hits are measured.
-pub(crate) const KEYS: usize = 100_000;
-
 const HITS_PER_ROUND: usize = 500_000;
 const FILLS_PER_ROUND: usize = 100_000;
 
@@ -30,14 +27,14 @@ pub(crate) struct Time {
     pub(crate) ratio: f64,
 }
 
-/// Measures all contenders in turns.
-pub(crate) fn measure(contenders: &[Box<dyn AnyContender>], rounds: usize) -> Vec<Times> {
-    let hits = zipf(KEYS, 0.99, HITS_PER_ROUND, 1);
+/// Measures all contenders in turns. All of `keys` are resident when hits are measured.
+pub(crate) fn measure(contenders: &[Box<dyn AnyContender>], rounds: usize, keys: u32) -> Vec<Times> {
+    let hits = zipf(keys as usize, 0.99, HITS_PER_ROUND, 1);
     // Half of the keys fit. Whichever comes next was evicted long ago.
-    let fills: Vec<u32> = (0..KEYS as u32).cycle().take(FILLS_PER_ROUND).collect();
+    let fills: Vec<u32> = (0..keys).cycle().take(FILLS_PER_ROUND).collect();
     let mut lanes: Vec<Lane> = contenders
         .iter()
-        .map(|contender| Lane::open(&**contender))
+        .map(|contender| Lane::open(&**contender, keys as usize))
         .collect();
     for round in 0..=rounds {
         for lane in &mut lanes {
@@ -80,12 +77,12 @@ struct Lane {
 }
 
 impl Lane {
-    fn open(contender: &dyn AnyContender) -> Self {
+    fn open(contender: &dyn AnyContender, keys: usize) -> Self {
         Self {
             // Twice the room, so that none is missing however unevenly keys spread over shards.
-            resident: contender.open(KEYS, 2 * KEYS, KEYS),
+            resident: contender.open(keys, 2 * keys, keys),
             evicting: (contender.scope() == Scope::Everything)
-                .then(|| contender.open(KEYS, KEYS / 2, KEYS / 2)),
+                .then(|| contender.open(keys, keys / 2, keys / 2)),
             hit: Vec::new(),
             hit_by_two: Vec::new(),
             fill: Vec::new(),
