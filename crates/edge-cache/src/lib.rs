@@ -1,1 +1,39 @@
-//! Placeholder while the workspace is laid out.
+//! A two-tier cache that stays true across many machines: memory over a shared store, coherent by events.
+//!
+//! It names no adapter and reads no settings: tiers, bus, clock and randomness are handed in through [`Ports`].
+//!
+//! Every read tells how old its answer can be ([`Fetched::freshness`]). What holds, and under which faults, is
+//! stated and tested: see the project's `docs/coherence.md`.
+
+mod bulk;
+mod cache;
+mod clearing;
+mod debts;
+mod engine;
+mod entries;
+mod error;
+mod fetched;
+mod fill;
+mod health;
+mod load;
+mod memory;
+mod options;
+mod ports;
+mod publish;
+mod reading;
+mod rendezvous;
+mod stats;
+mod value;
+mod writing;
+
+pub use cache::{EdgeCache, EdgeCacheBuilder};
+pub use error::{CacheError, LoadError};
+pub use event_bus::{Delivery, EventStream, Filter, Rule, Rules, Subscription, Tally, Timing};
+pub use fetched::{Fetched, Freshness, Tier};
+pub use health::{Health, Status};
+pub use load::{IntoLoad, Load, LoadContext};
+pub use options::{Options, TierUse};
+pub use ports::Ports;
+pub use stats::{NamespaceStats, Stats};
+pub use value::CacheValue;
+pub use writing::{Put, Receipt};

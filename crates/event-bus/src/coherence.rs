@@ -44,18 +44,23 @@ impl Default for Timing {
     }
 }
 
-/// What the lane does with what it learns: implemented by the cache.
+/// A key changed somewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Changed<'a> {
+    /// The key.
+    pub key: &'a CacheKey,
+    /// Its new version.
+    pub version: Version,
+    /// The generation that entries of its shard must carry from now on.
+    pub generation: u64,
+    /// Its new record and what is left of that record's life, where the value travelled with the event.
+    pub record: Option<(&'a Record, Duration)>,
+}
+
+/// What the lane does with what it learns: implemented by the cache. Must not block.
 pub trait Replica: Send + Sync + 'static {
-    /// The key changed at `version` in a shard that is now of this generation; `record` is its new value where it
-    /// travelled with the event.
-    fn changed(
-        &self,
-        shard: Shard,
-        key: &CacheKey,
-        version: Version,
-        generation: u64,
-        record: Option<&Record>,
-    );
+    /// Drops or replaces what is older than the change.
+    fn changed(&self, change: Changed<'_>);
 }
 
 /// What the lane's task must do for a shard.
@@ -226,6 +231,11 @@ impl Coherence {
             .unwrap_or_else(PoisonError::into_inner)
             .raise(barrier, seq);
         self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// This node flushed a whole shard and was told so.
+    pub fn flushed(&self, shard: Shard) {
+        self.on_lagged(shard);
     }
 
     /// What to remember while a question about this shard is under way.
@@ -420,7 +430,7 @@ impl Coherence {
         if shard.holds_barriers() {
             self.follow_barriers(&follower, generation, &effects);
         }
-        let announced = self.apply(shard, &follower, &mut effects);
+        let announced = self.apply(&follower, &mut effects);
         view.lease.store(follower.lease().as_nanos(), Ordering::Release);
         let changed_state = follower.lineage() != lineage || follower.generation() != generation;
         drop(follower);
@@ -433,7 +443,7 @@ impl Coherence {
         (answer, announced)
     }
 
-    fn apply(&self, shard: Shard, follower: &Follower, effects: &mut Vec<Effect>) -> Vec<Arc<[u8]>> {
+    fn apply(&self, follower: &Follower, effects: &mut Vec<Effect>) -> Vec<Arc<[u8]>> {
         let mut announced = Vec::new();
         let mut latest: BTreeMap<CacheKey, (Seq, Option<Record>)> = BTreeMap::new();
         effects.retain_mut(|effect| {
@@ -456,10 +466,15 @@ impl Coherence {
         });
         // Under repair there is no lineage and no entry of this generation: nothing to change.
         if let Some(lineage) = follower.lineage() {
-            for (key, (seq, record)) in latest {
-                let version = Version { lineage, seq };
-                self.replica
-                    .changed(shard, &key, version, follower.generation(), record.as_ref());
+            for (key, (seq, record)) in &latest {
+                self.replica.changed(Changed {
+                    key,
+                    version: Version { lineage, seq: *seq },
+                    generation: follower.generation(),
+                    record: record
+                        .as_ref()
+                        .map(|record| (record, self.remaining(record.expires, self.clock.now()))),
+                });
             }
         }
         announced

@@ -18,7 +18,7 @@ mod outbox;
 mod rules;
 
 pub use barriers::{Barriers, Standing};
-pub use coherence::{Coherence, Replica, Timing, barrier_keys};
+pub use coherence::{Changed, Coherence, Replica, Timing, barrier_keys};
 pub use dispatch::{Delivery, Dispatcher, EventStream, SUBSCRIBER_QUEUE, Subscription};
 pub use driver::Driver;
 pub use filter::Filter;

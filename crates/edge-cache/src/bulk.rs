@@ -1,0 +1,98 @@
+//! One loader call for many missing keys.
+//!
+//! Each key keeps its own fetch, with all of its promises; only their loaders meet here.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use cache_core::CacheKey;
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+
+use crate::LoadError;
+use crate::load::{ErasedLoad, ErasedOutcome};
+use crate::value::Erased;
+
+/// After the first key needs the loader, how long the others may take to say whether they need it too.
+const GATHER: Duration = Duration::from_millis(5);
+
+/// What a bulk loader found: keys that are missing here are absent.
+pub(crate) type Found = Result<HashMap<CacheKey, Erased>, Arc<str>>;
+pub(crate) type BulkLoader = Arc<dyn Fn(Vec<CacheKey>) -> BoxFuture<'static, Found> + Send + Sync>;
+
+/// Gathers the keys that need loading and loads them together.
+pub(crate) struct Gathering {
+    loader: BulkLoader,
+    /// Keys that have not yet said whether they need the loader.
+    undecided: watch::Sender<usize>,
+    round: Mutex<Option<Arc<Round>>>,
+}
+
+/// One call of the loader.
+struct Round {
+    keys: Mutex<Vec<CacheKey>>,
+    result: tokio::sync::OnceCell<Found>,
+}
+
+impl Gathering {
+    pub(crate) fn new(loader: BulkLoader, keys: usize) -> Arc<Self> {
+        Arc::new(Self {
+            loader,
+            undecided: watch::Sender::new(keys),
+            round: Mutex::default(),
+        })
+    }
+
+    /// A key was answered without the loader, or has asked for it.
+    pub(crate) fn decided(&self) {
+        self.undecided.send_modify(|left| *left = left.saturating_sub(1));
+    }
+
+    /// Loads a key together with the others. Cancel-safe: whoever stays finishes the round.
+    pub(crate) async fn load(self: Arc<Self>, key: CacheKey) -> Result<ErasedLoad, LoadError> {
+        let round = self.join(&key);
+        self.decided();
+        let mut undecided = self.undecided.subscribe();
+        // Only gathering is limited in time: a key whose fetch waits for another node must not hold up the rest.
+        let _ = tokio::time::timeout(GATHER, undecided.wait_for(|left| *left == 0)).await;
+        let found = round.result.get_or_init(|| self.run(&round)).await;
+        let outcome = match found {
+            Ok(values) => values.get(&key).map_or(ErasedOutcome::Absent, |value| {
+                ErasedOutcome::Value(Arc::clone(value))
+            }),
+            Err(error) => return Err(LoadError::Failed(error.to_string().into())),
+        };
+        Ok(ErasedLoad {
+            outcome,
+            ttl: None,
+            tags: Arc::from([]),
+        })
+    }
+
+    fn join(&self, key: &CacheKey) -> Arc<Round> {
+        let mut round = self.round.lock().unwrap_or_else(PoisonError::into_inner);
+        let round = round.get_or_insert_with(|| {
+            Arc::new(Round {
+                keys: Mutex::default(),
+                result: tokio::sync::OnceCell::new(),
+            })
+        });
+        round
+            .keys
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(key.clone());
+        Arc::clone(round)
+    }
+
+    async fn run(&self, round: &Arc<Round>) -> Found {
+        // Whoever comes later needs a round of its own.
+        self.round
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take_if(|open| Arc::ptr_eq(open, round));
+        let keys = round.keys.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        (self.loader)(keys).await
+    }
+}

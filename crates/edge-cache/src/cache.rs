@@ -1,0 +1,690 @@
+//! The cache as a service uses it.
+//!
+//! Thin: every decision is in the engine's modules.
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cache_core::{CacheEvent, CacheKey, Key, Lane, LocalLimits, Namespace, NodeId, Policy, Seq, Tag};
+use event_bus::{
+    Coherence, Delivery, Dispatcher, Driver, EventStream, Filter, Outbox, Replica, Rules, Subscription,
+    Timing,
+};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::bulk::{BulkLoader, Gathering};
+use crate::engine::Engine;
+use crate::load::{ErasedLoader, erase};
+use crate::memory::{Memory, NamespaceState};
+use crate::reading::{Call, Look};
+use crate::stats::Counters;
+use crate::value::{Erased, ValueType};
+use crate::writing::ErasedPut;
+use crate::{
+    CacheError, CacheValue, Fetched, Health, IntoLoad, LoadContext, Options, Ports, Put, Receipt, Stats,
+};
+
+/// How long a shutdown waits for invalidations that are still owed.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Sets up an [`EdgeCache`].
+pub struct EdgeCacheBuilder {
+    ports: Ports,
+    node: NodeId,
+    region: Arc<str>,
+    timing: Timing,
+    queue: usize,
+    rules: Rules,
+    namespaces: Vec<NamespaceState>,
+}
+
+/// A two-tier cache on one node. Cheap to clone; all clones are the same cache.
+///
+/// Reads that memory can answer do no I/O. Every other call is bounded by the policy's hard timeout or the load
+/// deadline. All futures may be dropped at any point: a dropped read frees its slot, a dropped invalidation is still
+/// published, a dropped put has an unknown outcome.
+///
+/// ```
+/// use cache_core::{Namespace, Policy};
+/// use std::time::Duration;
+///
+/// const NAMES: Namespace<String> = Namespace::new("names", Policy::event_driven(Duration::from_secs(30)));
+///
+/// # async fn demo(ports: edge_cache::Ports) -> Result<(), edge_cache::CacheError> {
+/// let cache = edge_cache::EdgeCache::builder(ports).node("us-east-1").namespace(&NAMES).start();
+/// let key = NAMES.key(&[("id", &7)]);
+/// let name = cache.get_or_load(&key, |_| async { Ok::<_, std::io::Error>("seven".to_owned()) }).await?;
+/// assert_eq!(name.as_deref().map(String::as_str), Some("seven"));
+/// cache.invalidate(&key).await?;
+/// cache.shutdown().await;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct EdgeCache {
+    engine: Arc<Engine>,
+}
+
+impl EdgeCacheBuilder {
+    /// The node's unique name, shown in events. Default: random.
+    #[must_use]
+    pub fn node(mut self, name: impl AsRef<str>) -> Self {
+        self.node = NodeId::new(name);
+        self
+    }
+
+    /// The node's region, shown in events. Default: empty.
+    #[must_use]
+    pub fn region(mut self, region: impl AsRef<str>) -> Self {
+        self.region = Arc::from(region.as_ref());
+        self
+    }
+
+    /// The spans that the promises are made of.
+    #[must_use]
+    pub const fn timing(mut self, timing: Timing) -> Self {
+        self.timing = timing;
+        self
+    }
+
+    /// Events of a lane that may wait to be applied. More, and their shards are flushed. Default 10,000.
+    #[must_use]
+    pub const fn event_queue(mut self, events: usize) -> Self {
+        self.queue = events;
+        self
+    }
+
+    /// Switches off one rule of the protocol, so that a test can show that it is needed.
+    #[cfg(any(test, feature = "test-util"))]
+    #[must_use]
+    pub const fn rules(mut self, rules: Rules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// Registers a namespace under its own policy.
+    #[must_use]
+    pub fn namespace<V: CacheValue>(self, namespace: &Namespace<V>) -> Self {
+        let policy = *namespace.policy();
+        self.namespace_with(namespace, policy)
+    }
+
+    /// Registers a namespace under another policy. The lane stays the namespace's: every node must agree on it.
+    ///
+    /// # Panics
+    /// When a namespace of this name is registered already: two types under one name would read each other's bytes.
+    #[must_use]
+    pub fn namespace_with<V: CacheValue>(mut self, namespace: &Namespace<V>, mut policy: Policy) -> Self {
+        let name = namespace.name();
+        assert!(
+            self.namespaces.iter().all(|other| other.name != name),
+            "namespace {name:?} is registered twice"
+        );
+        policy.lane = namespace.policy().lane;
+        let limits = LocalLimits {
+            max_bytes: policy.max_bytes,
+            max_entries: policy.max_entries,
+        };
+        self.namespaces.push(NamespaceState {
+            name,
+            policy,
+            value: ValueType::of::<V>(),
+            local: self.ports.local.open(name, limits),
+            barrier: NamespaceState::barrier_of(name).key(),
+            counters: Counters::default(),
+        });
+        self
+    }
+
+    /// Starts the cache's tasks on the current Tokio runtime. It can be used at once; [`EdgeCache::ready`] waits until it
+    /// follows every shard.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub fn start(self) -> EdgeCache {
+        let stop = CancellationToken::new();
+        let dispatcher = Arc::new(Dispatcher::new(stop.child_token()));
+        let memory = Arc::new(Memory {
+            namespaces: self.namespaces,
+            ports: self.ports.clone(),
+        });
+        let lanes = Lane::ALL.map(|lane| {
+            let (clock, replica) = (
+                Arc::clone(&self.ports.clock),
+                Arc::clone(&memory) as Arc<dyn Replica>,
+            );
+            Arc::new(Coherence::with_rules(
+                lane,
+                self.timing,
+                clock,
+                replica,
+                Arc::clone(&dispatcher),
+                self.rules,
+            ))
+        });
+        let tasks = TaskTracker::new();
+        for coherence in &lanes {
+            let driver = Driver {
+                coherence: Arc::clone(coherence),
+                bus: Arc::clone(&self.ports.bus),
+                store: Arc::clone(&self.ports.shared),
+                entropy: Arc::clone(&self.ports.entropy),
+                queue: self.queue,
+                stop: stop.clone(),
+            };
+            tasks.spawn(driver.run());
+        }
+        let engine = Arc::new(Engine {
+            ports: self.ports,
+            memory,
+            lanes,
+            dispatcher,
+            outbox: std::sync::Mutex::new(Outbox::default()),
+            owed: 0.into(),
+            owed_came: tokio::sync::Notify::new(),
+            tasks,
+            stop,
+            node: self.node,
+            region: self.region,
+            published: 0.into(),
+        });
+        engine.tasks.spawn(Arc::clone(&engine).pay_debts());
+        EdgeCache { engine }
+    }
+}
+
+impl EdgeCache {
+    /// Starts with these ports and the defaults.
+    pub fn builder(ports: Ports) -> EdgeCacheBuilder {
+        let node = NodeId::new(format!("node-{:016x}", ports.entropy.draw()));
+        EdgeCacheBuilder {
+            ports,
+            node,
+            region: Arc::from(""),
+            timing: Timing::default(),
+            queue: 10_000,
+            rules: Rules::default(),
+            namespaces: Vec::new(),
+        }
+    }
+
+    /// Waits until every shard is followed, or `limit` has passed; tells which it was. Reads work before that, from
+    /// their loaders.
+    pub async fn ready(&self, limit: Duration) -> bool {
+        let [critical, bulk] = &self.engine.lanes;
+        let (critical, bulk) = futures_util::future::join(critical.ready(limit), bulk.ready(limit)).await;
+        critical && bulk
+    }
+
+    /// The value, if memory can answer: no I/O, never waits.
+    ///
+    /// # Errors
+    /// `Rejected` when the key's namespace is not registered.
+    #[inline]
+    pub fn peek<V: CacheValue>(&self, key: &Key<V>) -> Result<Option<Fetched<V>>, CacheError> {
+        let namespace = self.namespace(key)?;
+        Ok(match self.engine.look(namespace, key.raw(), key.shard()) {
+            Look::Hit(answer) => {
+                namespace.counters.l1_hit();
+                answer.fetched()
+            }
+            Look::Stale(_) | Look::Miss => None,
+        })
+    }
+
+    /// The value from memory or the shared store; `None` when neither has it.
+    ///
+    /// # Errors
+    /// `Unavailable` when the shared store would have to answer and cannot: that is not the same as having no value.
+    #[inline]
+    pub async fn get<V: CacheValue>(&self, key: &Key<V>) -> Result<Option<Fetched<V>>, CacheError> {
+        self.get_with(key, Options::default()).await
+    }
+
+    /// As [`EdgeCache::get`], under the call's own options.
+    ///
+    /// # Errors
+    /// As [`EdgeCache::get`].
+    #[inline]
+    pub async fn get_with<V: CacheValue>(
+        &self,
+        key: &Key<V>,
+        options: Options,
+    ) -> Result<Option<Fetched<V>>, CacheError> {
+        self.read(key, options, None::<fn() -> ErasedLoader>).await
+    }
+
+    /// The value from memory, the shared store, or the loader. One load at a time for all readers of all nodes that
+    /// want the key; `None` when the loader says that there is no value.
+    ///
+    /// The loader may be called again when an invalidation wins against its first answer.
+    ///
+    /// # Errors
+    /// `Load` when the loader fails, panics or takes longer than the hard timeout, and no stale value may stand in.
+    #[inline]
+    pub async fn get_or_load<V, T, E, F, L>(
+        &self,
+        key: &Key<V>,
+        loader: L,
+    ) -> Result<Option<Fetched<V>>, CacheError>
+    where
+        V: CacheValue,
+        T: IntoLoad<V>,
+        E: Into<Box<dyn Error + Send + Sync>>,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        L: Fn(LoadContext<V>) -> F + Send + Sync + 'static,
+    {
+        self.get_or_load_with(key, Options::default(), loader).await
+    }
+
+    /// As [`EdgeCache::get_or_load`], under the call's own options.
+    ///
+    /// # Errors
+    /// As [`EdgeCache::get_or_load`].
+    #[inline]
+    pub async fn get_or_load_with<V, T, E, F, L>(
+        &self,
+        key: &Key<V>,
+        options: Options,
+        loader: L,
+    ) -> Result<Option<Fetched<V>>, CacheError>
+    where
+        V: CacheValue,
+        T: IntoLoad<V>,
+        E: Into<Box<dyn Error + Send + Sync>>,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        L: Fn(LoadContext<V>) -> F + Send + Sync + 'static,
+    {
+        self.read(key, options, Some(|| erase(loader))).await
+    }
+
+    /// Many values at once, in the order asked.
+    ///
+    /// # Errors
+    /// As [`EdgeCache::get`], for the first key that fails.
+    pub async fn get_many<V: CacheValue>(
+        &self,
+        keys: &[Key<V>],
+    ) -> Result<Vec<Option<Fetched<V>>>, CacheError> {
+        futures_util::future::try_join_all(keys.iter().map(|key| self.get(key))).await
+    }
+
+    /// Many values at once, in the order asked, with one call of the loader for all that neither tier has. Keys that the
+    /// loader leaves out count as absent.
+    ///
+    /// A second call may follow for keys that another node was loading.
+    ///
+    /// # Errors
+    /// As [`EdgeCache::get_or_load`], for the first key that fails.
+    pub async fn get_or_load_many<V, E, F, L>(
+        &self,
+        keys: &[Key<V>],
+        loader: L,
+    ) -> Result<Vec<Option<Fetched<V>>>, CacheError>
+    where
+        V: CacheValue,
+        E: std::fmt::Display,
+        F: Future<Output = Result<HashMap<Key<V>, V>, E>> + Send + 'static,
+        L: Fn(Vec<Key<V>>) -> F + Send + Sync + 'static,
+    {
+        let by_raw: HashMap<CacheKey, Key<V>> =
+            keys.iter().map(|key| (key.raw().clone(), key.clone())).collect();
+        let bulk: BulkLoader = Arc::new(move |wanted| {
+            let typed = wanted.iter().filter_map(|raw| by_raw.get(raw).cloned()).collect();
+            let loading = loader(typed);
+            Box::pin(async move {
+                let values = loading
+                    .await
+                    .map_err(|error| Arc::<str>::from(error.to_string()))?;
+                Ok(values
+                    .into_iter()
+                    .map(|(key, value)| (key.raw().clone(), Arc::new(value) as Erased))
+                    .collect())
+            })
+        });
+        let gathering = Gathering::new(bulk, keys.len());
+        futures_util::future::try_join_all(keys.iter().map(|key| {
+            let (gathering, raw) = (Arc::clone(&gathering), key.raw().clone());
+            let for_loader = Arc::clone(&gathering);
+            let loader: ErasedLoader =
+                Arc::new(move |_previous| Box::pin(Arc::clone(&for_loader).load(raw.clone())));
+            async move {
+                let answer = self.read(key, Options::default(), Some(|| loader)).await;
+                gathering.decided();
+                answer
+            }
+        }))
+        .await
+    }
+
+    /// Loads keys into memory, for the start of a service; tells how many are there.
+    ///
+    /// # Errors
+    /// As [`EdgeCache::get_or_load_many`].
+    pub async fn warm<V, E, F, L>(&self, keys: &[Key<V>], loader: L) -> Result<usize, CacheError>
+    where
+        V: CacheValue,
+        E: std::fmt::Display,
+        F: Future<Output = Result<HashMap<Key<V>, V>, E>> + Send + 'static,
+        L: Fn(Vec<Key<V>>) -> F + Send + Sync + 'static,
+    {
+        Ok(self
+            .get_or_load_many(keys, loader)
+            .await?
+            .into_iter()
+            .flatten()
+            .count())
+    }
+
+    /// Writes a value: to the shared store, then to this node's memory; every other node is told.
+    ///
+    /// # Errors
+    /// `Unavailable` when nothing happened, `Uncertain` when it is not known, `Conflict` when another version stands there.
+    pub async fn put<V: CacheValue>(
+        &self,
+        key: &Key<V>,
+        put: impl Into<Put<V>>,
+    ) -> Result<Receipt, CacheError> {
+        self.put_with(key, put, Options::default()).await
+    }
+
+    /// As [`EdgeCache::put`], under the call's own options.
+    ///
+    /// # Errors
+    /// As [`EdgeCache::put`].
+    pub async fn put_with<V: CacheValue>(
+        &self,
+        key: &Key<V>,
+        put: impl Into<Put<V>>,
+        options: Options,
+    ) -> Result<Receipt, CacheError> {
+        let put = self.erased_put(key, put.into(), options)?;
+        self.engine.put(put).await
+    }
+
+    /// Writes a value only if this version stands there; [`Seq::ZERO`] for none.
+    ///
+    /// # Errors
+    /// As [`EdgeCache::put`].
+    pub async fn put_if<V: CacheValue>(
+        &self,
+        key: &Key<V>,
+        expected: Seq,
+        value: V,
+    ) -> Result<Receipt, CacheError> {
+        self.put(key, Put::new(value).expecting(expected)).await
+    }
+
+    /// Writes many values at once; each succeeds or fails alone, in the order given.
+    ///
+    /// # Errors
+    /// Only when the namespace is not registered; the rest is in the list.
+    pub async fn put_many<V: CacheValue>(
+        &self,
+        puts: Vec<(Key<V>, Put<V>)>,
+    ) -> Result<Vec<Result<Receipt, CacheError>>, CacheError> {
+        let puts = puts
+            .into_iter()
+            .map(|(key, put)| self.erased_put(&key, put, Options::default()));
+        Ok(self.engine.put_many(puts.collect::<Result<_, _>>()?).await)
+    }
+
+    /// Drops a value everywhere. Never lost: what cannot be published now is published as soon as possible, and until
+    /// then this node behaves as if it had been.
+    ///
+    /// # Errors
+    /// `Rejected` when the shared store refuses the request as such.
+    pub async fn invalidate<V: CacheValue>(&self, key: &Key<V>) -> Result<Receipt, CacheError> {
+        self.namespace(key)?;
+        self.engine.invalidate(key.shard(), vec![key.raw().clone()]).await
+    }
+
+    /// Drops many values everywhere, with one write for each shard; the receipts are in the order of the keys.
+    ///
+    /// # Errors
+    /// As [`EdgeCache::invalidate`].
+    pub async fn invalidate_many<V: CacheValue>(&self, keys: &[Key<V>]) -> Result<Vec<Receipt>, CacheError> {
+        let mut by_shard = std::collections::BTreeMap::<_, Vec<usize>>::new();
+        for (index, key) in keys.iter().enumerate() {
+            self.namespace(key)?;
+            by_shard.entry(key.shard()).or_default().push(index);
+        }
+        let writes = by_shard.into_iter().map(|(shard, indices)| async move {
+            let raw = indices.iter().map(|index| keys[*index].raw().clone()).collect();
+            self.engine
+                .invalidate(shard, raw)
+                .await
+                .map(|receipt| (indices, receipt))
+        });
+        let mut receipts = vec![Receipt::Queued; keys.len()];
+        for (indices, receipt) in futures_util::future::try_join_all(writes).await? {
+            indices.into_iter().for_each(|index| receipts[index] = receipt);
+        }
+        Ok(receipts)
+    }
+
+    /// Drops every value that carries the tag, in constant time.
+    ///
+    /// # Errors
+    /// As [`EdgeCache::invalidate`].
+    pub async fn invalidate_tag(&self, tag: impl AsRef<str>) -> Result<Receipt, CacheError> {
+        self.engine.invalidate_tag(Tag::new(tag)).await
+    }
+
+    /// Drops every value of a namespace, in constant time.
+    ///
+    /// # Errors
+    /// As [`EdgeCache::invalidate`].
+    pub async fn clear<V: CacheValue>(&self, namespace: &Namespace<V>) -> Result<Receipt, CacheError> {
+        let namespace = self.registered(namespace.name(), TypeId::of::<V>())?;
+        self.engine.clear_namespace(namespace).await
+    }
+
+    /// Drops every value of every namespace, in constant time.
+    ///
+    /// # Errors
+    /// As [`EdgeCache::invalidate`].
+    pub async fn clear_all(&self) -> Result<Receipt, CacheError> {
+        self.engine.clear_all().await
+    }
+
+    /// Ends a value's freshness everywhere, and keeps it as a stand-in for when it cannot be loaded.
+    ///
+    /// # Errors
+    /// As [`EdgeCache::put`].
+    pub async fn expire<V: CacheValue>(&self, key: &Key<V>) -> Result<Receipt, CacheError> {
+        let call = self.call(key, Options::default(), None)?;
+        self.engine.expire(call).await
+    }
+
+    /// Loads a value anew and publishes it. What stands there afterwards is never older than the source was when this
+    /// call began, whoever else writes; that is what a service calls after it changed the source.
+    ///
+    /// # Errors
+    /// `Load` when the loader fails; otherwise as [`EdgeCache::put`].
+    pub async fn refresh<V, T, E, F, L>(&self, key: &Key<V>, loader: L) -> Result<Receipt, CacheError>
+    where
+        V: CacheValue,
+        T: IntoLoad<V>,
+        E: Into<Box<dyn Error + Send + Sync>>,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        L: Fn(LoadContext<V>) -> F + Send + Sync + 'static,
+    {
+        let call = self.call(key, Options::default(), None)?;
+        self.engine.refresh(call, erase(loader)).await
+    }
+
+    /// Publishes an event: what it touches is invalidated, then every subscriber on every node is told.
+    ///
+    /// # Errors
+    /// As [`EdgeCache::put`]. The invalidations are never lost; the announcement is, when this fails.
+    pub async fn publish(&self, event: CacheEvent) -> Result<Receipt, CacheError> {
+        self.engine.publish(event).await
+    }
+
+    /// Calls `handler` for each event that matches, from whatever node, until the subscription is dropped.
+    #[must_use = "dropping the subscription ends it"]
+    pub fn on<H, F>(&self, filter: Filter, handler: H) -> Subscription
+    where
+        H: Fn(Delivery) -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.engine.dispatcher.on(filter, handler)
+    }
+
+    /// A stream of the events that match, from whatever node.
+    pub fn events(&self, filter: Filter) -> EventStream {
+        self.engine.dispatcher.events(filter)
+    }
+
+    /// What the cache did so far.
+    pub fn stats(&self) -> Stats {
+        self.engine.stats()
+    }
+
+    /// How the cache is.
+    pub async fn health(&self) -> Health {
+        self.engine.health().await
+    }
+
+    /// Tries to publish what is still owed, ends all tasks and waits for them. Calls after this fail with `Closed`, or
+    /// answer from memory until its lease runs out.
+    pub async fn shutdown(&self) {
+        if !self.engine.outbox().is_empty() {
+            // What cannot be paid within this time is bounded by the TTL of the records.
+            let _ = tokio::time::timeout(FAREWELL, self.engine.settle_debts()).await;
+        }
+        self.engine.stop.cancel();
+        self.engine.dispatcher.shutdown().await;
+        self.engine.tasks.close();
+        self.engine.tasks.wait().await;
+    }
+
+    async fn read<V: CacheValue>(
+        &self,
+        key: &Key<V>,
+        options: Options,
+        loader: Option<impl FnOnce() -> ErasedLoader>,
+    ) -> Result<Option<Fetched<V>>, CacheError> {
+        let namespace = self.namespace(key)?;
+        let look = if options.l1.reads() {
+            self.engine.look(namespace, key.raw(), key.shard())
+        } else {
+            Look::Miss
+        };
+        match look {
+            Look::Hit(answer) => {
+                namespace.counters.l1_hit();
+                if let Some(loader) =
+                    loader.filter(|_| answer.entry.refresh_from != cache_core::Moment::FOREVER)
+                {
+                    let entry = Arc::clone(&answer.entry);
+                    let call = self.call(key, options, Some(loader()))?;
+                    self.engine.refresh_early(|| call, &entry);
+                }
+                Ok(answer.fetched())
+            }
+            Look::Stale(answer) => self.fetch(key, options, loader, Some(answer)).await,
+            Look::Miss => self.fetch(key, options, loader, None).await,
+        }
+    }
+
+    async fn fetch<V: CacheValue>(
+        &self,
+        key: &Key<V>,
+        options: Options,
+        loader: Option<impl FnOnce() -> ErasedLoader>,
+        stale: Option<crate::reading::Answer>,
+    ) -> Result<Option<Fetched<V>>, CacheError> {
+        let call = self.call(key, options, loader.map(|loader| loader()))?;
+        Ok(self
+            .engine
+            .fetch(call, stale)
+            .await?
+            .and_then(crate::reading::Answer::fetched))
+    }
+
+    fn call<V: CacheValue>(
+        &self,
+        key: &Key<V>,
+        options: Options,
+        loader: Option<ErasedLoader>,
+    ) -> Result<Call, CacheError> {
+        let namespace = self.namespace(key)?;
+        let index = self
+            .engine
+            .memory
+            .namespaces
+            .iter()
+            .position(|other| std::ptr::eq(other, namespace));
+        Ok(Call {
+            namespace: index.unwrap_or_default(),
+            key: key.raw().clone(),
+            shard: key.shard(),
+            policy: options.policy.unwrap_or(namespace.policy),
+            options,
+            loader,
+        })
+    }
+
+    fn erased_put<V: CacheValue>(
+        &self,
+        key: &Key<V>,
+        put: Put<V>,
+        options: Options,
+    ) -> Result<ErasedPut, CacheError> {
+        Ok(ErasedPut {
+            call: self.call(key, options, None)?,
+            value: Arc::new(put.value),
+            ttl: put.ttl,
+            tags: put.tags.into(),
+            expect: put.expect,
+        })
+    }
+
+    #[inline]
+    fn namespace<V: CacheValue>(&self, key: &Key<V>) -> Result<&NamespaceState, CacheError> {
+        self.registered(key.namespace(), TypeId::of::<V>())
+    }
+
+    #[inline]
+    fn registered(&self, name: &str, value: TypeId) -> Result<&NamespaceState, CacheError> {
+        self.engine
+            .memory
+            .find_typed(name, value)
+            .ok_or_else(|| unregistered(name))
+    }
+}
+
+#[cold]
+fn unregistered(name: &str) -> CacheError {
+    CacheError::rejected(format!(
+        "namespace {name:?} is not registered with this type of value; add it to the builder"
+    ))
+}
+
+impl<V> From<V> for Put<V> {
+    fn from(value: V) -> Self {
+        Self::new(value)
+    }
+}
+
+impl std::fmt::Debug for EdgeCache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EdgeCache")
+            .field("node", &self.engine.node)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for EdgeCacheBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EdgeCacheBuilder")
+            .field("node", &self.node)
+            .field("timing", &self.timing)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,80 @@
+//! The task that pays what the node owes the shared store, as soon as it can be reached.
+//!
+//! What is owed is decided elsewhere; nothing is forgotten here before the store has acknowledged it.
+
+use std::sync::Arc;
+
+use cache_core::{Change, Expect, Op, Propagation};
+use event_bus::Debt;
+use futures_util::stream::{self, StreamExt as _};
+
+use crate::CacheError;
+use crate::engine::Engine;
+
+/// Keys paid by one write: one script of the store must stay short.
+const BATCH: usize = 128;
+/// Writes under way at once.
+const AT_ONCE: usize = 16;
+
+impl Engine {
+    /// Pays until told to stop.
+    pub(crate) async fn pay_debts(self: Arc<Self>) {
+        let pause = self.lanes[0].timing().heartbeat();
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return,
+                () = self.owed_came.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+            let debts: Vec<Debt> = self.outbox().debts(BATCH).collect();
+            let paying = stream::iter(debts).for_each_concurrent(AT_ONCE, |debt| self.pay(debt));
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return,
+                () = paying => {}
+            }
+        }
+    }
+
+    /// Pays everything once, for a shutdown that wants to leave nothing behind.
+    pub(crate) async fn settle_debts(&self) {
+        let debts: Vec<Debt> = self.outbox().debts(BATCH).collect();
+        stream::iter(debts)
+            .for_each_concurrent(AT_ONCE, |debt| self.pay(debt))
+            .await;
+    }
+
+    async fn pay(&self, debt: Debt) {
+        let op = match &debt {
+            Debt::Shard(..) => Op::Flush,
+            Debt::Barrier(_, barrier, _) => Op::Raise(barrier.clone()),
+            Debt::Keys(_, keys) => Op::Change(
+                keys.iter()
+                    .map(|(key, _)| Change {
+                        key: key.clone(),
+                        record: None,
+                        expect: Expect::Any,
+                        propagation: Propagation::Invalidate,
+                    })
+                    .collect(),
+            ),
+        };
+        match self.write(debt.shard(), op).await {
+            Ok(version) => {
+                match &debt {
+                    Debt::Keys(_, keys) => keys
+                        .iter()
+                        .for_each(|(key, _)| self.invalidated(key, version.seq)),
+                    Debt::Barrier(shard, barrier, _) => self.lane(*shard).raised(barrier, version.seq),
+                    Debt::Shard(shard, _) => self.lane(*shard).flushed(*shard),
+                }
+                self.owe(|outbox| outbox.paid(&debt));
+            }
+            Err(CacheError::Unavailable(_) | CacheError::Uncertain(_)) => {}
+            Err(error) => {
+                tracing::warn!(%error, shard = %debt.shard(), "an owed invalidation was refused and stays owed")
+            }
+        }
+    }
+}

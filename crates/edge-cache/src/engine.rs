@@ -1,0 +1,74 @@
+//! The parts of a running cache, and the questions that all of its paths ask.
+//!
+//! The paths themselves are in `reading`, `fill`, `writing`, `clearing`, `debts` and `publish`.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cache_core::{CacheKey, NodeId, Shard};
+use event_bus::{Coherence, Dispatcher, Outbox, Source};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::memory::Memory;
+use crate::ports::Ports;
+
+pub(crate) struct Engine {
+    pub(crate) ports: Ports,
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) lanes: [Arc<Coherence>; 2],
+    pub(crate) dispatcher: Arc<Dispatcher>,
+    pub(crate) outbox: Mutex<Outbox>,
+    /// How much the outbox holds: the hit path looks no further while this is zero.
+    pub(crate) owed: AtomicUsize,
+    pub(crate) owed_came: Notify,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    pub(crate) node: NodeId,
+    pub(crate) region: Arc<str>,
+    pub(crate) published: AtomicU64,
+}
+
+impl Engine {
+    #[inline]
+    pub(crate) fn lane(&self, shard: Shard) -> &Arc<Coherence> {
+        &self.lanes[shard.lane().index()]
+    }
+
+    /// Whether this node still owes the shared store an invalidation of this key.
+    #[inline]
+    pub(crate) fn owes(&self, shard: Shard, key: &CacheKey) -> bool {
+        self.owed.load(Ordering::Acquire) > 0 && self.outbox().owes(shard, key)
+    }
+
+    /// Whether this node still owes one of these barriers of the shard's lane.
+    #[inline]
+    pub(crate) fn owes_barrier(&self, shard: Shard, barriers: impl FnOnce() -> Vec<CacheKey>) -> bool {
+        self.owed.load(Ordering::Acquire) > 0
+            && self
+                .outbox()
+                .owes_barrier(Shard::barriers(shard.lane()), &barriers())
+    }
+
+    /// Changes what is owed, and wakes whoever pays.
+    pub(crate) fn owe(&self, act: impl FnOnce(&mut Outbox)) {
+        let mut outbox = self.outbox();
+        act(&mut outbox);
+        self.owed.store(outbox.len(), Ordering::Release);
+        drop(outbox);
+        self.owed_came.notify_one();
+    }
+
+    pub(crate) fn outbox(&self) -> MutexGuard<'_, Outbox> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How an answer to a read from this copy is to be judged.
+pub(crate) const fn source_of(from: cache_core::ReadFrom) -> Source {
+    match from {
+        cache_core::ReadFrom::Any => Source::Any,
+        cache_core::ReadFrom::Primary => Source::Primary,
+    }
+}

@@ -1,0 +1,180 @@
+//! From stored records to entries in memory and back: sealing, opening, lifetimes.
+//!
+//! It judges nothing; whether an entry may be served is decided where it is read.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
+
+use cache_core::{
+    BarrierStamp, Entry, EntryValue, Envelope, Moment, NewRecord, Payload, Permille, Policy, Seq, Tag,
+    Version, open, seal,
+};
+
+use crate::CacheError;
+use crate::memory::NamespaceState;
+use crate::ports::Ports;
+
+/// Bytes an entry takes besides its payload: key, entry, slot in the table. Measured by `cargo xtask bench l1`.
+const OVERHEAD: usize = 256;
+
+/// A record taken apart.
+pub(crate) struct Opened {
+    pub(crate) envelope: Envelope,
+    pub(crate) value: EntryValue,
+    pub(crate) size: usize,
+}
+
+/// What an entry is made from besides its value.
+pub(crate) struct Basis {
+    pub(crate) now: Moment,
+    pub(crate) version: Version,
+    pub(crate) as_of: Seq,
+    pub(crate) generation: u64,
+    /// What is left of the record's life, grace included.
+    pub(crate) remaining: Duration,
+}
+
+/// Opens a stored body; `None` when it was written by another format, schema or codec, or is damaged.
+pub(crate) fn open_body(namespace: &NamespaceState, ports: &Ports, body: &[u8]) -> Option<Opened> {
+    let (envelope, payload) = match open(body, namespace.value.schema) {
+        Ok(opened) => opened,
+        Err(error) => {
+            tracing::debug!(namespace = namespace.name, %error, "a record is treated as missing");
+            return None;
+        }
+    };
+    let (value, size) = match payload {
+        Payload::Absent => (None, 0),
+        Payload::Value(bytes) => {
+            let codec = ports.codec(envelope.codec)?;
+            match (namespace.value.decode)(&bytes, codec) {
+                Ok(value) => (Some(value), bytes.len()),
+                Err(error) => {
+                    tracing::debug!(namespace = namespace.name, %error, "a record is treated as missing");
+                    return None;
+                }
+            }
+        }
+    };
+    Some(Opened {
+        envelope,
+        value,
+        size,
+    })
+}
+
+/// Seals a value into a record with this time to live. Tags longer than 64 KiB or more than 65,535 are refused.
+pub(crate) fn seal_value(
+    namespace: &NamespaceState,
+    ports: &Ports,
+    policy: &Policy,
+    value: EntryValue,
+    ttl: Duration,
+    tags: Arc<[Tag]>,
+    stamp: BarrierStamp,
+) -> Result<(NewRecord, Opened), CacheError> {
+    if tags.len() > usize::from(u16::MAX) || tags.iter().any(|tag| tag.as_str().len() > usize::from(u16::MAX))
+    {
+        return Err(CacheError::rejected(
+            "a value may carry 65,535 tags of up to 65,535 bytes each",
+        ));
+    }
+    let ttl = shortened(ttl, policy.jitter, ports.entropy.draw()).max(Duration::from_millis(1));
+    let grace = policy.grace();
+    let envelope = Envelope {
+        codec: policy.codec,
+        schema: namespace.value.schema,
+        life: ttl + grace,
+        grace,
+        stamp,
+        tags,
+    };
+    let bytes = match &value {
+        None => None,
+        Some(value) => {
+            let codec = ports.codec(policy.codec).ok_or_else(|| {
+                CacheError::rejected(format!("no codec with id {} is configured", policy.codec.0))
+            })?;
+            Some(
+                (namespace.value.encode)(value, codec)
+                    .map_err(|error| CacheError::rejected(error.to_string()))?,
+            )
+        }
+    };
+    let payload = bytes.as_deref().map_or(Payload::Absent, Payload::Value);
+    let record = NewRecord {
+        body: seal(&envelope, &payload),
+        ttl: envelope.life,
+    };
+    let size = bytes.as_ref().map_or(0, Vec::len);
+    Ok((
+        record,
+        Opened {
+            envelope,
+            value,
+            size,
+        },
+    ))
+}
+
+/// Makes an entry. Its life in memory is the shorter of the policy's and of what is left of the record.
+pub(crate) fn make_entry(
+    ports: &Ports,
+    policy: &Policy,
+    key_length: usize,
+    opened: Opened,
+    basis: &Basis,
+) -> Entry {
+    let Opened {
+        envelope,
+        value,
+        size,
+    } = opened;
+    let fresh = basis.remaining.saturating_sub(envelope.grace);
+    let in_memory = fresh.min(shortened(policy.l1_ttl, policy.jitter, ports.entropy.draw()));
+    let fresh_until = basis.now + in_memory;
+    Entry {
+        value,
+        version: basis.version,
+        as_of: basis.as_of,
+        generation: basis.generation,
+        born: basis.now.back(envelope.life.saturating_sub(basis.remaining)),
+        fresh_until,
+        usable_until: (fresh_until + policy.grace()).min(basis.now + basis.remaining),
+        refresh_from: policy
+            .eager_refresh
+            .map_or(Moment::FOREVER, |share| basis.now + share.of(in_memory)),
+        tags: envelope.tags,
+        stamp: envelope.stamp,
+        checked_epoch: AtomicU64::new(0),
+        refreshing: AtomicBool::new(false),
+        weight: u32::try_from(size + key_length + OVERHEAD).unwrap_or(u32::MAX),
+    }
+}
+
+/// The same entry, expired, that is to be served until `retry`: then the loader is asked again.
+pub(crate) fn throttled(entry: &Entry, retry: Moment) -> Entry {
+    Entry {
+        value: entry.value.clone(),
+        version: entry.version,
+        as_of: entry.as_of,
+        generation: entry.generation,
+        born: entry.born,
+        fresh_until: entry.fresh_until,
+        usable_until: entry.usable_until,
+        refresh_from: retry,
+        tags: Arc::clone(&entry.tags),
+        stamp: entry.stamp,
+        checked_epoch: AtomicU64::new(0),
+        refreshing: AtomicBool::new(false),
+        weight: entry.weight,
+    }
+}
+
+fn shortened(ttl: Duration, share: Permille, random: u64) -> Duration {
+    let cut = share
+        .of(ttl)
+        .mul_f64((random >> 11) as f64 / (1_u64 << 53) as f64);
+    ttl.saturating_sub(cut)
+}

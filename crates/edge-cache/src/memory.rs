@@ -1,0 +1,90 @@
+//! The namespaces of a cache, and what events do to their memory.
+//!
+//! It is told what changed; it asks nobody.
+
+use std::any::TypeId;
+use std::sync::Arc;
+
+use cache_core::{Barrier, CacheKey, LocalStore, Policy, Replacement};
+use event_bus::{Changed, Replica};
+
+use crate::entries::{Basis, make_entry, open_body};
+use crate::ports::Ports;
+use crate::stats::{Count, Counters};
+use crate::value::ValueType;
+
+/// One registered namespace.
+pub(crate) struct NamespaceState {
+    pub(crate) name: &'static str,
+    pub(crate) policy: Policy,
+    pub(crate) value: ValueType,
+    pub(crate) local: Arc<dyn LocalStore>,
+    /// The key of the barrier that covers the whole namespace.
+    pub(crate) barrier: CacheKey,
+    pub(crate) counters: Counters,
+}
+
+/// All registered namespaces.
+pub(crate) struct Memory {
+    pub(crate) namespaces: Vec<NamespaceState>,
+    pub(crate) ports: Ports,
+}
+
+impl NamespaceState {
+    pub(crate) fn barrier_of(name: &str) -> Barrier {
+        Barrier::Namespace(Arc::from(name))
+    }
+}
+
+impl Memory {
+    /// The namespace of this name. A handful of them: a scan beats a hash.
+    #[inline]
+    pub(crate) fn find(&self, name: &str) -> Option<&NamespaceState> {
+        self.namespaces.iter().find(|namespace| namespace.name == name)
+    }
+
+    /// The namespace of this name, if its values have this type.
+    #[inline]
+    pub(crate) fn find_typed(&self, name: &str, value: TypeId) -> Option<&NamespaceState> {
+        self.find(name).filter(|namespace| namespace.value.id == value)
+    }
+}
+
+impl Replica for Memory {
+    fn changed(&self, change: Changed<'_>) {
+        let Some(namespace) = self.find(change.key.namespace()) else {
+            return;
+        };
+        let seq = change.version.seq;
+        let replacement = change
+            .record
+            .filter(|_| {
+                namespace
+                    .local
+                    .read(change.key)
+                    .is_some_and(|resident| resident.as_of < seq)
+            })
+            .and_then(|(record, remaining)| {
+                let opened = open_body(namespace, &self.ports, &record.body)?;
+                let basis = Basis {
+                    now: self.ports.clock.now(),
+                    version: change.version,
+                    as_of: seq,
+                    generation: change.generation,
+                    remaining,
+                };
+                let length = change.key.as_str().len();
+                Some(Arc::new(make_entry(
+                    &self.ports,
+                    &namespace.policy,
+                    length,
+                    opened,
+                    &basis,
+                )))
+            })
+            .map_or(Replacement::None, Replacement::IfResident);
+        if namespace.local.supersede(change.key, seq, replacement) {
+            namespace.counters.add(Count::Superseded);
+        }
+    }
+}

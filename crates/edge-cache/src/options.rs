@@ -1,0 +1,66 @@
+//! What one call may do otherwise than its namespace's policy says.
+//!
+//! The default changes nothing.
+
+use cache_core::Policy;
+
+/// How a call uses one tier.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum TierUse {
+    /// Reads and writes.
+    #[default]
+    ReadWrite,
+    /// Reads, and leaves nothing behind.
+    ReadOnly,
+    /// Does not look, but leaves what it finds elsewhere.
+    WriteOnly,
+    /// Passes the tier by.
+    Skip,
+}
+
+impl TierUse {
+    pub(crate) const fn reads(self) -> bool {
+        matches!(self, Self::ReadWrite | Self::ReadOnly)
+    }
+
+    pub(crate) const fn writes(self) -> bool {
+        matches!(self, Self::ReadWrite | Self::WriteOnly)
+    }
+}
+
+/// Overrides for one call.
+///
+/// ```
+/// use edge_cache::{Options, TierUse};
+/// let fresh_from_shared_store = Options::default().with_l1(TierUse::WriteOnly);
+/// # let _ = fresh_from_shared_store;
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    pub(crate) policy: Option<Policy>,
+    pub(crate) l1: TierUse,
+    pub(crate) l2: TierUse,
+}
+
+impl Options {
+    /// Uses this policy's lifetimes, timeouts and failure behaviour for the call. Lane and memory limits stay the namespace's.
+    #[must_use]
+    pub const fn with_policy(mut self, policy: Policy) -> Self {
+        self.policy = Some(policy);
+        self
+    }
+
+    /// How the call uses memory.
+    #[must_use]
+    pub const fn with_l1(mut self, tier_use: TierUse) -> Self {
+        self.l1 = tier_use;
+        self
+    }
+
+    /// How the call uses the shared store.
+    #[must_use]
+    pub const fn with_l2(mut self, tier_use: TierUse) -> Self {
+        self.l2 = tier_use;
+        self
+    }
+}

@@ -1,0 +1,66 @@
+//! Publishing events for people and services.
+//!
+//! What an event touches is invalidated first, then the event is announced: whoever hears of it reads anew.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use cache_core::{CacheEvent, CacheKey, EventUid, Namespace, Op, Policy, Seq, Shard};
+
+use crate::engine::Engine;
+use crate::{CacheError, Receipt};
+
+/// Events about one resource share a shard, and so an order.
+const EVENTS: Namespace<()> =
+    Namespace::new("event", Policy::event_driven(std::time::Duration::from_secs(1)));
+
+impl Engine {
+    pub(crate) async fn publish(&self, mut event: CacheEvent) -> Result<Receipt, CacheError> {
+        event.uid = EventUid(self.ports.entropy.draw());
+        event.node = self.node.clone();
+        event.region = Arc::clone(&self.region);
+        event.at_millis = self.ports.clock.unix_millis();
+        self.invalidate_touched(&mut event).await?;
+        let bytes = serde_json::to_vec(&event).map_err(|error| CacheError::rejected(error.to_string()))?;
+        let resource = EVENTS.key(&[("resource", &event.resource)]);
+        let shard = Shard::of(event.priority.lane(), resource.raw());
+        let version = self.write(shard, Op::Announce(bytes.into())).await?;
+        self.published.fetch_add(1, Ordering::Relaxed);
+        Ok(Receipt::Published { version })
+    }
+
+    /// Fills in the versions at which the touched keys now stand.
+    async fn invalidate_touched(&self, event: &mut CacheEvent) -> Result<(), CacheError> {
+        for name in &event.namespaces {
+            if let Some(namespace) = self.memory.find(name) {
+                self.clear_namespace(namespace).await?;
+            }
+        }
+        for tag in &event.tags {
+            self.invalidate_tag(tag.clone()).await?;
+        }
+        let mut by_shard: BTreeMap<Shard, Vec<CacheKey>> = BTreeMap::new();
+        for affected in event.keys.iter().filter(|affected| affected.version == Seq::ZERO) {
+            let Some(namespace) = self.memory.find(affected.key.namespace()) else {
+                continue;
+            };
+            by_shard
+                .entry(Shard::of(namespace.policy.lane, &affected.key))
+                .or_default()
+                .push(affected.key.clone());
+        }
+        for (shard, keys) in by_shard {
+            let receipt = self.invalidate(shard, keys.clone()).await?;
+            let seq = receipt.version().map_or(Seq::ZERO, |version| version.seq);
+            for affected in event
+                .keys
+                .iter_mut()
+                .filter(|affected| keys.contains(&affected.key))
+            {
+                affected.version = seq;
+            }
+        }
+        Ok(())
+    }
+}

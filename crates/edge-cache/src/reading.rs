@@ -1,0 +1,304 @@
+//! The read path up to the point where somebody must ask the shared store.
+//!
+//! A memory hit is decided here in one look: lease, generation, barriers, debts and expiry, with no I/O and no lock of
+//! its own.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use cache_core::{Begun, CacheKey, Coherence as Kind, Entry, Flight, Moment, Policy, Seq, Shard};
+use event_bus::barrier_keys;
+
+use crate::engine::Engine;
+use crate::fetched::{Freshness, Tier};
+use crate::fill::Fill;
+use crate::load::ErasedLoader;
+use crate::memory::NamespaceState;
+use crate::options::Options;
+use crate::rendezvous::{FillOutcome, Rendezvous};
+use crate::stats::Count;
+use crate::{CacheError, CacheValue, Fetched};
+
+/// A read that is under way.
+#[derive(Clone)]
+pub(crate) struct Call {
+    pub(crate) namespace: usize,
+    pub(crate) key: CacheKey,
+    pub(crate) shard: Shard,
+    pub(crate) policy: Policy,
+    pub(crate) options: Options,
+    pub(crate) loader: Option<ErasedLoader>,
+}
+
+/// An entry that answers a read.
+pub(crate) struct Answer {
+    pub(crate) entry: Arc<Entry>,
+    pub(crate) tier: Tier,
+    pub(crate) age: Duration,
+    pub(crate) freshness: Freshness,
+}
+
+/// What memory has to say.
+pub(crate) enum Look {
+    /// It may be served.
+    Hit(Answer),
+    /// It may be served only as stale.
+    Stale(Answer),
+    /// Nothing that helps.
+    Miss,
+}
+
+impl Answer {
+    pub(crate) fn fetched<V: CacheValue>(self) -> Option<Fetched<V>> {
+        Fetched::new(self.entry, self.tier, self.age, self.freshness)
+    }
+}
+
+impl Engine {
+    /// What memory has to say about a key.
+    #[inline]
+    pub(crate) fn look(&self, namespace: &NamespaceState, key: &CacheKey, shard: Shard) -> Look {
+        let Some(entry) = namespace.local.read(key) else {
+            return Look::Miss;
+        };
+        let now = self.ports.clock.ceiling();
+        let lane = self.lane(shard);
+        if entry.generation != lane.generation(shard)
+            || !lane.barriers_allow(&entry, &namespace.barrier)
+            || self.owes(shard, key)
+            || self.owes_barrier(shard, || barrier_keys(&namespace.barrier, &entry.tags))
+        {
+            return Look::Miss;
+        }
+        let age = now.since(entry.born);
+        let event_driven = namespace.policy.coherence == Kind::EventDriven;
+        let lease = if event_driven {
+            lane.lease(shard)
+        } else {
+            Moment::FOREVER
+        };
+        // The lease is checked here, in the read itself: after a freeze, a reader may run before any task.
+        if now < lease && now < entry.fresh_until {
+            let freshness = if event_driven {
+                Freshness::Current {
+                    at_most: lane.timing().lease.saturating_sub(lease.since(now)),
+                }
+            } else {
+                Freshness::WithinTtl { at_most: age }
+            };
+            return Look::Hit(Answer {
+                entry,
+                tier: Tier::L1,
+                age,
+                freshness,
+            });
+        }
+        if now >= entry.usable_until.max(entry.fresh_until) {
+            return Look::Miss;
+        }
+        let unproven = if now < lease {
+            Duration::ZERO
+        } else {
+            now.since(lease) + lane.timing().lease
+        };
+        let at_most = unproven.max(now.since(entry.fresh_until));
+        Look::Stale(Answer {
+            entry,
+            tier: Tier::L1,
+            age,
+            freshness: Freshness::Stale { at_most },
+        })
+    }
+
+    /// Answers a read that memory could not answer at once.
+    pub(crate) async fn fetch(
+        self: &Arc<Self>,
+        call: Call,
+        stale: Option<Answer>,
+    ) -> Result<Option<Answer>, CacheError> {
+        let namespace = &self.memory.namespaces[call.namespace];
+        namespace.counters.add(Count::L1Miss);
+        let stale = stale.filter(|answer| servable(&call.policy, answer, self.ports.clock.ceiling()));
+        if let Some(answer) = stale {
+            return self.answer_stale(call, answer).await;
+        }
+        let started = self.ports.clock.now();
+        self.outcome(&call, None, started).await
+    }
+
+    /// A stale value is at hand: serve it at once, or when the load is slow, or when it fails; as the policy says.
+    async fn answer_stale(
+        self: &Arc<Self>,
+        call: Call,
+        answer: Answer,
+    ) -> Result<Option<Answer>, CacheError> {
+        let namespace = &self.memory.namespaces[call.namespace];
+        let now = self.ports.clock.ceiling();
+        let entry = Arc::clone(&answer.entry);
+        let leased = now < self.lane(call.shard).lease(call.shard);
+        let throttled = now < entry.refresh_from
+            && entry.refresh_from > entry.fresh_until
+            && entry.refresh_from != Moment::FOREVER;
+        let revalidating = leased && now < entry.fresh_until + call.policy.stale_while_revalidate;
+        if revalidating || throttled {
+            if !throttled && call.loader.is_some() {
+                self.refresh_behind(&call, &entry, Seq::ZERO);
+            }
+            namespace.counters.add(Count::StaleServed);
+            return Ok(Some(answer));
+        }
+        let started = self.ports.clock.now();
+        let outcome = match call.policy.soft_timeout {
+            None => self.outcome(&call, Some(&entry), started).await,
+            Some(soft) => {
+                // The load goes on when this reader stops waiting: for the next one.
+                self.refresh_behind(&call, &entry, Seq::ZERO);
+                let Ok(outcome) =
+                    tokio::time::timeout(soft, self.outcome(&call, Some(&entry), started)).await
+                else {
+                    namespace.counters.add(Count::StaleServed);
+                    return Ok(Some(answer));
+                };
+                outcome
+            }
+        };
+        match outcome {
+            Err(CacheError::Load(_) | CacheError::Unavailable(_)) if call.policy.fail_safe.is_some() => {
+                namespace.counters.add(Count::StaleServed);
+                Ok(Some(answer))
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Joins the fetch of a key or leads it, and waits for its end.
+    async fn outcome(
+        self: &Arc<Self>,
+        call: &Call,
+        stale: Option<&Arc<Entry>>,
+        started: Moment,
+    ) -> Result<Option<Answer>, CacheError> {
+        let namespace = &self.memory.namespaces[call.namespace];
+        loop {
+            if self.stop.is_cancelled() {
+                return Err(CacheError::Closed);
+            }
+            let (rendezvous, joined) = self.enter(call, stale, Seq::ZERO);
+            if joined {
+                namespace.counters.add(Count::Join);
+            }
+            match rendezvous.wait().await {
+                FillOutcome::Found(entry, tier) => {
+                    return Ok(Some(self.describe(
+                        call,
+                        entry,
+                        tier,
+                        (!joined).then_some(started),
+                    )));
+                }
+                FillOutcome::Failed(error) => return Err(error),
+                // A fetch without a loader ended; this reader has one. Or its leader went away.
+                FillOutcome::Absent if joined && call.loader.is_some() => {}
+                FillOutcome::Dropped => {}
+                FillOutcome::Absent => return Ok(None),
+            }
+        }
+    }
+
+    /// Lets a refresh run to its end whoever waits for it; starts one unless one is under way. Records up to `newer_than` count as missing.
+    pub(crate) fn refresh_behind(self: &Arc<Self>, call: &Call, entry: &Arc<Entry>, newer_than: Seq) {
+        self.enter(call, Some(entry), newer_than).0.want_anyway();
+    }
+
+    /// The fetch of a key that is under way, or a new one; tells whether it was joined.
+    fn enter(
+        self: &Arc<Self>,
+        call: &Call,
+        stale: Option<&Arc<Entry>>,
+        newer_than: Seq,
+    ) -> (Arc<Rendezvous>, bool) {
+        let (rendezvous, begun) = self.begin(call);
+        match begun {
+            Begun::Join(other) => match other.downcast::<Rendezvous>() {
+                Ok(other) => (other, true),
+                Err(_foreign) => unreachable!("slots hold only what this engine put into them"),
+            },
+            Begun::Lead(ticket) => {
+                let fill = Fill {
+                    engine: Arc::clone(self),
+                    call: call.clone(),
+                    ticket,
+                    rendezvous: Arc::clone(&rendezvous),
+                    stale: stale.cloned(),
+                    newer_than,
+                };
+                let task = self.tasks.spawn(fill.run());
+                rendezvous.set_task(task.abort_handle());
+                (rendezvous, false)
+            }
+        }
+    }
+
+    pub(crate) fn begin(&self, call: &Call) -> (Arc<Rendezvous>, Begun) {
+        let rendezvous = Arc::new(Rendezvous::default());
+        let begun = self.begin_with(call, &rendezvous);
+        (rendezvous, begun)
+    }
+
+    pub(crate) fn begin_with(&self, call: &Call, rendezvous: &Arc<Rendezvous>) -> Begun {
+        let namespace = &self.memory.namespaces[call.namespace];
+        let lane = self.lane(call.shard);
+        let probe = lane.probe(call.shard);
+        let flight = Flight {
+            generation: probe.era,
+            join_until: probe.sent + lane.timing().deadline,
+            rendezvous: Arc::clone(rendezvous) as _,
+        };
+        namespace.local.begin(&call.key, probe.sent, flight)
+    }
+
+    /// `started`: when the answer was asked for, by this reader; `None` when it was asked for by an earlier one.
+    fn describe(&self, call: &Call, entry: Arc<Entry>, tier: Tier, started: Option<Moment>) -> Answer {
+        let now = self.ports.clock.now();
+        let age = now.since(entry.born);
+        let freshness = if tier == Tier::L1 {
+            // A fetch that ends with an entry from memory has failed, and this stands in.
+            Freshness::Stale {
+                at_most: now.since(entry.fresh_until),
+            }
+        } else if call.policy.coherence == Kind::TtlOnly {
+            Freshness::WithinTtl { at_most: age }
+        } else {
+            let deadline = self.lane(call.shard).timing().deadline;
+            Freshness::Current {
+                at_most: started.map_or(deadline, |started| now.since(started)),
+            }
+        };
+        Answer {
+            entry,
+            tier,
+            age,
+            freshness,
+        }
+    }
+
+    /// Starts a refresh in the background when a hit is late in its life.
+    #[inline]
+    pub(crate) fn refresh_early(self: &Arc<Self>, call: impl FnOnce() -> Call, entry: &Arc<Entry>) {
+        if entry.refresh_from < self.ports.clock.ceiling() && !entry.refreshing.swap(true, Ordering::AcqRel) {
+            self.refresh_behind(&call(), entry, entry.version.seq);
+        }
+    }
+}
+
+fn servable(policy: &Policy, answer: &Answer, now: Moment) -> bool {
+    let Freshness::Stale { at_most } = answer.freshness else {
+        return false;
+    };
+    let revalidating = now < answer.entry.fresh_until + policy.stale_while_revalidate;
+    let fail_safe = policy
+        .fail_safe
+        .is_some_and(|fail_safe| at_most <= fail_safe.max_stale);
+    revalidating || fail_safe
+}

@@ -1,0 +1,191 @@
+//! Counters of what the cache did, cheap enough for the hit path.
+//!
+//! They count; ratios and alerts are for whoever reads them.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use cache_core::LocalUsage;
+use event_bus::Tally;
+
+/// Hits are counted in this many places, so that threads do not fight over one cache line.
+const STRIPES: usize = 16;
+
+/// What one namespace has seen since the start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct NamespaceStats {
+    /// Reads answered from memory.
+    pub l1_hits: u64,
+    /// Reads that memory could not answer.
+    pub l1_misses: u64,
+    /// Times that the shared store had the value.
+    pub l2_hits: u64,
+    /// Times that it did not.
+    pub l2_misses: u64,
+    /// Times a loader was called.
+    pub loads: u64,
+    /// Times it failed, timed out or panicked.
+    pub load_failures: u64,
+    /// Reads that waited for another reader's fetch.
+    pub joins: u64,
+    /// Reads answered with a value that was stale on purpose.
+    pub stale_served: u64,
+    /// Values returned without being kept, since they could not be stored safely.
+    pub uncached: u64,
+    /// Records that could not be used: damaged, or of another format or schema.
+    pub unusable: u64,
+    /// Records that were dead by a barrier.
+    pub barred: u64,
+    /// Values written.
+    pub puts: u64,
+    /// Writes refused because of the expected version.
+    pub conflicts: u64,
+    /// Keys invalidated by this node.
+    pub invalidations: u64,
+    /// Entries dropped or replaced because of events.
+    pub superseded: u64,
+    /// What the namespace takes in memory.
+    pub memory: LocalUsage,
+}
+
+impl NamespaceStats {
+    /// Share of reads answered from memory, 0 to 1; `None` before the first.
+    pub fn l1_hit_ratio(&self) -> Option<f64> {
+        ratio(self.l1_hits, self.l1_misses)
+    }
+
+    /// Share of look-ups in the shared store that found the value, 0 to 1; `None` before the first.
+    pub fn l2_hit_ratio(&self) -> Option<f64> {
+        ratio(self.l2_hits, self.l2_misses)
+    }
+}
+
+fn ratio(hits: u64, misses: u64) -> Option<f64> {
+    let all = hits + misses;
+    (all > 0).then(|| hits as f64 / all as f64)
+}
+
+/// What the whole cache has seen since the start.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Stats {
+    /// By namespace, in the order of registration.
+    pub namespaces: Vec<(&'static str, NamespaceStats)>,
+    /// What the followers of the critical and the bulk lane saw.
+    pub events: [Tally; 2],
+    /// Events published by this node.
+    pub published: u64,
+    /// Invalidations that the shared store has not taken yet.
+    pub owed: usize,
+    /// Times that owed keys collapsed into the flush of a shard.
+    pub collapses: u64,
+}
+
+impl Stats {
+    /// All namespaces together; memory as well.
+    pub fn total(&self) -> NamespaceStats {
+        let mut sum = NamespaceStats::default();
+        for (_, one) in &self.namespaces {
+            sum.l1_hits += one.l1_hits;
+            sum.l1_misses += one.l1_misses;
+            sum.l2_hits += one.l2_hits;
+            sum.l2_misses += one.l2_misses;
+            sum.loads += one.loads;
+            sum.load_failures += one.load_failures;
+            sum.joins += one.joins;
+            sum.stale_served += one.stale_served;
+            sum.uncached += one.uncached;
+            sum.unusable += one.unusable;
+            sum.barred += one.barred;
+            sum.puts += one.puts;
+            sum.conflicts += one.conflicts;
+            sum.invalidations += one.invalidations;
+            sum.superseded += one.superseded;
+            sum.memory.entries += one.memory.entries;
+            sum.memory.bytes += one.memory.bytes;
+            sum.memory.in_flight += one.memory.in_flight;
+        }
+        sum
+    }
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Count {
+    L1Miss,
+    L2Hit,
+    L2Miss,
+    Load,
+    LoadFailure,
+    Join,
+    StaleServed,
+    Uncached,
+    Unusable,
+    Barred,
+    Put,
+    Conflict,
+    Invalidation,
+    Superseded,
+}
+
+const COUNTS: usize = Count::Superseded as usize + 1;
+
+#[repr(align(128))]
+#[derive(Debug, Default)]
+struct Stripe(AtomicU64);
+
+/// The counters of one namespace.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    hits: [Stripe; STRIPES],
+    others: [AtomicU64; COUNTS],
+}
+
+impl Counters {
+    #[inline]
+    pub(crate) fn l1_hit(&self) {
+        self.hits[stripe()].0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add(&self, count: Count) {
+        self.others[count as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn snapshot(&self, memory: LocalUsage) -> NamespaceStats {
+        let of = |count: Count| self.others[count as usize].load(Ordering::Relaxed);
+        NamespaceStats {
+            l1_hits: self
+                .hits
+                .iter()
+                .map(|stripe| stripe.0.load(Ordering::Relaxed))
+                .sum(),
+            l1_misses: of(Count::L1Miss),
+            l2_hits: of(Count::L2Hit),
+            l2_misses: of(Count::L2Miss),
+            loads: of(Count::Load),
+            load_failures: of(Count::LoadFailure),
+            joins: of(Count::Join),
+            stale_served: of(Count::StaleServed),
+            uncached: of(Count::Uncached),
+            unusable: of(Count::Unusable),
+            barred: of(Count::Barred),
+            puts: of(Count::Put),
+            conflicts: of(Count::Conflict),
+            invalidations: of(Count::Invalidation),
+            superseded: of(Count::Superseded),
+            memory,
+        }
+    }
+}
+
+fn stripe() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static MINE: Cell<usize> = const { Cell::new(usize::MAX) };
+    }
+    MINE.with(|mine| {
+        if mine.get() == usize::MAX {
+            mine.set(NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES);
+        }
+        mine.get()
+    })
+}

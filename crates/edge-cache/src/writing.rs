@@ -1,0 +1,400 @@
+//! The write path: put, put-if, expire, refresh and invalidation of keys.
+//!
+//! L2 first, always: memory changes only after the shared store has acknowledged.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cache_core::{
+    Change, EventId, Expect, OfflineWrites, Op, ReadFrom, Replacement, Seq, Shard, Tag, Version, Write,
+    Written,
+};
+use event_bus::{Source, Verdict};
+use tokio::time::timeout;
+
+use crate::CacheError;
+use crate::engine::Engine;
+use crate::entries::{Basis, Opened, make_entry, open_body, seal_value};
+use crate::load::{ErasedLoader, ErasedOutcome};
+use crate::memory::NamespaceState;
+use crate::reading::Call;
+use crate::stats::Count;
+use crate::value::Erased;
+
+/// Times a refresh starts over when somebody else writes in between.
+const REFRESH_ATTEMPTS: u32 = 32;
+
+/// A value to be written, with what is particular about it.
+///
+/// ```
+/// use cache_core::Seq;
+/// use edge_cache::Put;
+/// let put = Put::new(42_u32).with_tag("provider:vast").expecting(Seq(7));
+/// # let _ = put;
+/// ```
+#[derive(Clone, Debug)]
+pub struct Put<V> {
+    pub(crate) value: V,
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) tags: Vec<Tag>,
+    pub(crate) expect: Expect,
+}
+
+impl<V> Put<V> {
+    /// This value, for the policy's TTL, whatever stands there now.
+    pub const fn new(value: V) -> Self {
+        Self {
+            value,
+            ttl: None,
+            tags: Vec::new(),
+            expect: Expect::Any,
+        }
+    }
+
+    /// Lives this long instead.
+    #[must_use]
+    pub const fn with_ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    /// Adds a tag.
+    #[must_use]
+    pub fn with_tag(mut self, tag: impl AsRef<str>) -> Self {
+        self.tags.push(Tag::new(tag));
+        self
+    }
+
+    /// Only if this version stands there; [`Seq::ZERO`] for none.
+    #[must_use]
+    pub const fn expecting(mut self, version: Seq) -> Self {
+        self.expect = Expect::Version(version);
+        self
+    }
+}
+
+/// What became of a write.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Receipt {
+    /// Every node hears of it within the stated bound.
+    Published {
+        /// The version it has.
+        version: Version,
+    },
+    /// The shared store cannot be reached. This node already behaves as if it had happened; it is published as soon as
+    /// possible.
+    Queued,
+}
+
+impl Receipt {
+    /// The version, once published.
+    pub const fn version(&self) -> Option<Version> {
+        match self {
+            Self::Published { version } => Some(*version),
+            Self::Queued => None,
+        }
+    }
+}
+
+/// A value to be written, without its type.
+pub(crate) struct ErasedPut {
+    pub(crate) call: Call,
+    pub(crate) value: Erased,
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) tags: Arc<[Tag]>,
+    pub(crate) expect: Expect,
+}
+
+impl Engine {
+    /// Takes one step of a shard's history, in whatever lineage it is by then.
+    pub(crate) async fn write(&self, shard: Shard, op: Op) -> Result<Version, CacheError> {
+        let lane = self.lane(shard);
+        let limit = lane.timing().deadline;
+        let deadline = self.ports.clock.now() + limit;
+        loop {
+            let left = deadline.since(self.ports.clock.now());
+            if left.is_zero() || !lane.followed(shard, left).await {
+                return Err(CacheError::unavailable("the shard is not being followed"));
+            }
+            let probe = lane.probe(shard);
+            let Some(lineage) = probe.lineage else { continue };
+            let id = EventId(self.ports.entropy.draw());
+            let write = Write {
+                shard,
+                lineage,
+                id,
+                op: op.clone(),
+            };
+            let reply = match timeout(limit, self.ports.shared.write(write)).await {
+                Err(_elapsed) => return Err(CacheError::uncertain("the write was not acknowledged in time")),
+                Ok(Err(error)) => return Err(by_kind(error)),
+                Ok(Ok(reply)) => reply,
+            };
+            let verdict = lane.observe(shard, &probe, Source::Primary, reply.server, reply.head);
+            match (reply.answer, verdict) {
+                // Refused: another lineage stands there, and the follower knows by now.
+                (None, _) => {}
+                (Some(Written::Conflict { found }), _) => return Err(CacheError::Conflict { found }),
+                (Some(Written::Done), Verdict::Admit { as_of }) => {
+                    return Ok(Version { lineage, seq: as_of });
+                }
+                (Some(Written::Done), _) => {
+                    return Err(CacheError::uncertain(
+                        "the server that acknowledged the write has been superseded",
+                    ));
+                }
+            }
+        }
+    }
+
+    pub(crate) async fn put(self: &Arc<Self>, put: ErasedPut) -> Result<Receipt, CacheError> {
+        let namespace = &self.memory.namespaces[put.call.namespace];
+        let (shard, key, policy) = (put.call.shard, put.call.key.clone(), put.call.policy);
+        let stamp = self.lane(shard).stamp();
+        let ttl = put.ttl.unwrap_or(policy.l2_ttl);
+        let (record, opened) = seal_value(
+            namespace,
+            &self.ports,
+            &policy,
+            Some(put.value),
+            ttl,
+            put.tags,
+            stamp,
+        )?;
+        let life = record.ttl;
+        let change = Change {
+            key: key.clone(),
+            record: Some(record),
+            expect: put.expect,
+            propagation: policy.propagation,
+        };
+        match self.write(shard, Op::Change(vec![change])).await {
+            Ok(version) => {
+                namespace.counters.add(Count::Put);
+                self.keep_own(namespace, &put.call, version, opened, life);
+                Ok(Receipt::Published { version })
+            }
+            Err(CacheError::Unavailable(_))
+                if policy.offline_writes == OfflineWrites::Queue && put.expect == Expect::Any =>
+            {
+                self.owe(|outbox| outbox.owe_key(shard, key));
+                Ok(Receipt::Queued)
+            }
+            Err(error) => {
+                if matches!(error, CacheError::Conflict { .. }) {
+                    namespace.counters.add(Count::Conflict);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Puts many values at once; each succeeds or fails alone.
+    pub(crate) async fn put_many(self: &Arc<Self>, puts: Vec<ErasedPut>) -> Vec<Result<Receipt, CacheError>> {
+        futures_util::future::join_all(puts.into_iter().map(|put| self.put(put))).await
+    }
+
+    /// This node reads its own write from now on.
+    fn keep_own(
+        &self,
+        namespace: &NamespaceState,
+        call: &Call,
+        version: Version,
+        opened: Opened,
+        life: Duration,
+    ) {
+        let basis = Basis {
+            now: self.ports.clock.now(),
+            version,
+            as_of: version.seq,
+            generation: self.lane(call.shard).generation(call.shard),
+            remaining: life,
+        };
+        let entry = make_entry(&self.ports, &call.policy, call.key.as_str().len(), opened, &basis);
+        let replacement = if call.options.l1.writes() {
+            Replacement::Always(Arc::new(entry))
+        } else {
+            Replacement::None
+        };
+        namespace.local.supersede(&call.key, version.seq, replacement);
+    }
+
+    /// Invalidates keys of one shard. What cannot be published now is owed; a caller that goes away before the
+    /// acknowledgement leaves a debt, not a hole.
+    pub(crate) async fn invalidate(
+        &self,
+        shard: Shard,
+        keys: Vec<cache_core::CacheKey>,
+    ) -> Result<Receipt, CacheError> {
+        let mut debt = OweOnDrop {
+            engine: self,
+            shard,
+            keys,
+        };
+        let changes = debt.keys.iter().map(|key| Change {
+            key: key.clone(),
+            record: None,
+            expect: Expect::Any,
+            propagation: cache_core::Propagation::Invalidate,
+        });
+        match self.write(shard, Op::Change(changes.collect())).await {
+            Ok(version) => {
+                for key in std::mem::take(&mut debt.keys) {
+                    self.invalidated(&key, version.seq);
+                }
+                Ok(Receipt::Published { version })
+            }
+            Err(CacheError::Unavailable(_) | CacheError::Uncertain(_)) => Ok(Receipt::Queued),
+            Err(error) => {
+                debt.keys.clear();
+                Err(error)
+            }
+        }
+    }
+
+    /// This node's invalidation was acknowledged.
+    pub(crate) fn invalidated(&self, key: &cache_core::CacheKey, seq: Seq) {
+        if let Some(namespace) = self.memory.find(key.namespace()) {
+            namespace.counters.add(Count::Invalidation);
+            namespace.local.supersede(key, seq, Replacement::None);
+        }
+    }
+
+    /// Ends a value's freshness on every node, and keeps it for fail-safe.
+    pub(crate) async fn expire(self: &Arc<Self>, call: Call) -> Result<Receipt, CacheError> {
+        let (shard, lane) = (call.shard, Arc::clone(self.lane(call.shard)));
+        let namespace = &self.memory.namespaces[call.namespace];
+        loop {
+            let Some((version, body, expires)) = self.stored(&call).await? else {
+                return Ok(Receipt::Published {
+                    version: Version::default(),
+                });
+            };
+            let Some(opened) = open_body(namespace, &self.ports, &body) else {
+                return self.invalidate(shard, vec![call.key.clone()]).await;
+            };
+            let remaining = lane.remaining(expires, self.ports.clock.now());
+            let mut policy = call.policy;
+            policy.stale_while_revalidate = remaining.max(policy.grace());
+            policy.jitter = cache_core::Permille(0);
+            let (tags, stamp) = (Arc::clone(&opened.envelope.tags), opened.envelope.stamp);
+            let (record, _) = seal_value(
+                namespace,
+                &self.ports,
+                &policy,
+                opened.value,
+                Duration::ZERO,
+                tags,
+                stamp,
+            )?;
+            let change = Change {
+                key: call.key.clone(),
+                record: Some(record),
+                expect: Expect::Version(version),
+                propagation: cache_core::Propagation::Invalidate,
+            };
+            match self.write(shard, Op::Change(vec![change])).await {
+                Ok(version) => {
+                    self.invalidated(&call.key, version.seq);
+                    return Ok(Receipt::Published { version });
+                }
+                Err(CacheError::Conflict { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Loads anew and publishes what was loaded, unless somebody wrote in between: then once more. The result is never
+    /// older than the source was when this call began.
+    pub(crate) async fn refresh(
+        self: &Arc<Self>,
+        call: Call,
+        loader: ErasedLoader,
+    ) -> Result<Receipt, CacheError> {
+        for _attempt in 0..REFRESH_ATTEMPTS {
+            let version = match self.stored(&call).await? {
+                Some((version, _, _)) => version,
+                None => Seq::ZERO,
+            };
+            let limit = call.policy.hard_timeout;
+            let load = match timeout(limit, loader(None)).await {
+                Ok(load) => load.map_err(|error| CacheError::Load(Arc::new(error)))?,
+                Err(_elapsed) => return Err(CacheError::Load(Arc::new(crate::LoadError::TimedOut))),
+            };
+            let ErasedOutcome::Value(value) = load.outcome else {
+                return self.invalidate(call.shard, vec![call.key.clone()]).await;
+            };
+            let put = ErasedPut {
+                call: call.clone(),
+                value,
+                ttl: load.ttl,
+                tags: load.tags,
+                expect: Expect::Version(version),
+            };
+            match self.put(put).await {
+                Err(CacheError::Conflict { .. }) => {}
+                outcome => return outcome,
+            }
+        }
+        // A key that everybody refreshes at once: an invalidation is right whatever the order.
+        self.invalidate(call.shard, vec![call.key.clone()]).await
+    }
+
+    /// The live record of a key, from the copy that takes writes.
+    async fn stored(
+        &self,
+        call: &Call,
+    ) -> Result<Option<(Seq, Arc<[u8]>, cache_core::ServerTime)>, CacheError> {
+        let lane = self.lane(call.shard);
+        let limit = lane.timing().deadline;
+        let deadline = self.ports.clock.now() + limit;
+        loop {
+            let left = deadline.since(self.ports.clock.now());
+            if left.is_zero() || !lane.followed(call.shard, left).await {
+                return Err(CacheError::unavailable("the shard is not being followed"));
+            }
+            let probe = lane.probe(call.shard);
+            let keys = [call.key.clone()];
+            let reply =
+                match timeout(left, self.ports.shared.read(call.shard, &keys, ReadFrom::Primary)).await {
+                    Err(elapsed) => return Err(CacheError::unavailable(elapsed)),
+                    Ok(Err(error)) => return Err(by_kind(error)),
+                    Ok(Ok(reply)) => reply,
+                };
+            if let Verdict::Admit { .. } =
+                lane.observe(call.shard, &probe, Source::Primary, reply.server, reply.head)
+            {
+                let record = reply.answer.and_then(|mut records| records.pop()).flatten();
+                return Ok(record.map(|record| (record.version, record.body, record.expires)));
+            }
+        }
+    }
+}
+
+fn by_kind(error: cache_core::StoreError) -> CacheError {
+    match error.kind() {
+        cache_core::ErrorKind::Uncertain => CacheError::uncertain(error),
+        cache_core::ErrorKind::Rejected => CacheError::rejected(error.to_string()),
+        _unavailable_or_corrupt => CacheError::unavailable(error),
+    }
+}
+
+/// Owes the invalidation of its keys when it is dropped.
+struct OweOnDrop<'a> {
+    engine: &'a Engine,
+    shard: Shard,
+    keys: Vec<cache_core::CacheKey>,
+}
+
+impl Drop for OweOnDrop<'_> {
+    fn drop(&mut self) {
+        let keys = std::mem::take(&mut self.keys);
+        if !keys.is_empty() {
+            self.engine.owe(|outbox| {
+                for key in keys {
+                    outbox.owe_key(self.shard, key);
+                }
+            });
+        }
+    }
+}
