@@ -1,0 +1,136 @@
+//! What can be done to the network and the servers while they run.
+//!
+//! Commands act at once and know no schedule: a test or a demonstration says when.
+
+use std::mem;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
+
+use cache_core::{Lane, Seq, Shard};
+use tokio::time::Instant;
+
+use crate::servers::locked;
+use crate::state::ShardState;
+use crate::subscription::Subscription;
+use crate::wire::Condition;
+use crate::{Cut, Faults, Hub};
+
+/// Trouble on demand. Nodes are named as in [`Hub::endpoint`].
+impl Hub {
+    /// Makes the network this bad from now on. What is on its way stays on its way.
+    pub fn set_faults(&self, faults: Faults) {
+        let faultless = faults.is_none();
+        locked(&self.servers.dice).faults = faults;
+        for wire in locked(&self.servers.wires).values() {
+            wire.change(faultless, |_| {});
+        }
+    }
+
+    /// Stalls everything towards a node, deliveries and replies, as if its process had been stopped. It all arrives
+    /// late, in order, when the time is over. What the node sends still goes out.
+    pub fn freeze(&self, node: impl AsRef<str>, span: Duration) {
+        let until = Instant::now() + span;
+        self.change(node, |condition| condition.frozen_until = Some(until));
+    }
+
+    /// Cuts connections of a node, without either side being told. What is on its way is lost with them. A second
+    /// cut takes the place of the first.
+    pub fn partition(&self, node: impl AsRef<str>, cut: Cut) {
+        self.change(&node, |condition| condition.cut = Some(cut));
+        if cut.cuts_bus() {
+            self.each_subscription(node, |subscription| subscription.lose_messages());
+        }
+    }
+
+    /// Ends a node's partition. What was lost stays lost.
+    pub fn heal(&self, node: impl AsRef<str>) {
+        self.change(node, |condition| condition.cut = None);
+    }
+
+    /// Ends all subscriptions of a node, and tells it. It may subscribe again at once, if it is not cut off.
+    pub fn disconnect(&self, node: impl AsRef<str>) {
+        self.change(&node, |condition| condition.connection += 1);
+        self.each_subscription(node, |subscription| {
+            self.servers.leave(subscription);
+            subscription.end();
+        });
+    }
+
+    /// Promotes a replica that had not seen the newest `lose` events of each shard, acknowledged or not: they are
+    /// gone, from records, heads and logs, and their numbers will be issued again. At most the newest 64 of a shard
+    /// can be lost. Subscriptions go on with the new server; [`Hub::disconnect`] ends them too.
+    pub fn failover(&self, lose: u64) {
+        self.replace_servers(|hub, shard, state| {
+            if let Some(from) = state.lose_newest(lose) {
+                hub.tell_lost(shard, from);
+            }
+        });
+    }
+
+    /// Restarts the servers: another identity, nothing lost.
+    pub fn restart(&self) {
+        self.replace_servers(|_, _, _| {});
+    }
+
+    /// Empties every shard: records, leases, logs and heads. The servers stay the same.
+    pub fn wipe(&self) {
+        for (shard, mut state) in self.lock_all() {
+            let wiped = mem::take(&mut *state);
+            if wiped.head.is_some() {
+                self.tell_lost(shard, Seq(1));
+            }
+        }
+    }
+
+    /// Removes everything from the logs.
+    pub fn trim_logs(&self) {
+        for (_, mut state) in self.lock_all() {
+            state.log.clear();
+        }
+    }
+
+    /// Loses the head of one shard and nothing else, as an eviction would.
+    pub fn lose_head(&self, shard: Shard) {
+        let mut state = self.servers.lock(shard);
+        state.head = None;
+        state.steps.clear();
+    }
+
+    fn change(&self, node: impl AsRef<str>, change: impl FnOnce(&mut Condition)) {
+        let wire = self.wire(node);
+        let faultless = locked(&self.servers.dice).faults.is_none();
+        wire.change(faultless, change);
+    }
+
+    fn each_subscription(&self, node: impl AsRef<str>, act: impl Fn(&Arc<Subscription>)) {
+        for lane in Lane::ALL {
+            for subscription in self.servers.listeners(lane).iter() {
+                if subscription.wire.node.as_str() == node.as_ref() {
+                    act(subscription);
+                }
+            }
+        }
+    }
+
+    /// Changes the servers' identity, and each shard, in one instant.
+    fn replace_servers(&self, mut replace: impl FnMut(&Self, Shard, &mut ShardState)) {
+        let identity = locked(&self.servers.dice).identity();
+        let mut shards = self.lock_all();
+        self.servers.identity.store(identity, Ordering::Release);
+        for (shard, state) in &mut shards {
+            replace(self, *shard, state);
+        }
+    }
+
+    fn lock_all(&self) -> Vec<(Shard, MutexGuard<'_, ShardState>)> {
+        let shards = Lane::ALL.into_iter().flat_map(Shard::all);
+        shards.map(|shard| (shard, self.servers.lock(shard))).collect()
+    }
+
+    fn tell_lost(&self, shard: Shard, from: Seq) {
+        if let Some(witness) = &self.servers.witness {
+            witness.lost(shard, from, self.servers.clock.now());
+        }
+    }
+}

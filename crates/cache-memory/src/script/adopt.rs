@@ -1,0 +1,49 @@
+//! Starting a new history of a shard, after the old one was rewritten or lost.
+//!
+//! Exactly one of many adopters wins. The others learn the winner's head.
+
+use std::mem;
+
+use cache_core::{Adopted, Adoption, EventOp, Head, Seq, WireEvent};
+
+use super::{Instant, Published};
+use crate::state::{Replaced, ShardState};
+
+/// Sets the new lineage if the old one is still the one named. Every record of the shard is dead afterwards.
+pub(crate) fn adopt(state: &mut ShardState, adoption: &Adoption, at: Instant) -> Published<Adopted> {
+    let standing = state.head.map(|head| head.lineage);
+    if standing == Some(adoption.to) {
+        // The same adopter asks again, since it never saw the first answer.
+        return Published::silent(Some(Adopted::Won));
+    }
+    if standing != adoption.from {
+        return Published::silent(Some(Adopted::Lost));
+    }
+    let prev = state.newest_id();
+    // Never issues again a number that the adopter has already seen.
+    let floor = state.head.map_or(Seq::ZERO, |head| head.seq).max(adoption.hint);
+    let head = Head {
+        lineage: adoption.to,
+        seq: floor.next(),
+        id: adoption.id,
+        floor,
+    };
+    // Numbers may jump here, and a log has no holes: it starts anew. Who asks for older entries sees the new lineage.
+    let replaced = Replaced::History(
+        mem::take(&mut state.records),
+        mem::take(&mut state.leases),
+        mem::take(&mut state.log),
+    );
+    state.advance(head, EventOp::Flushed, replaced, at.log_len);
+    Published {
+        answer: Some(Adopted::Won),
+        event: Some(WireEvent {
+            shard: adoption.shard,
+            lineage: head.lineage,
+            seq: head.seq,
+            id: head.id,
+            prev,
+            op: EventOp::Flushed,
+        }),
+    }
+}

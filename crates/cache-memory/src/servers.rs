@@ -1,0 +1,233 @@
+//! The servers: all shards, each under its own lock, and who listens to them.
+//!
+//! Calls here are the effects themselves, immediate and certain; what a wire does to them is not known here.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use cache_core::{
+    Adopted, Adoption, CacheKey, Clock, FillBegun, FillCommitted, FillToken, Head, HeadOf, Heads, Lane,
+    Lineage, Moment, NewRecord, NodeId, Record, Replay, Reply, SHARDS_PER_LANE, Seq, ServerId, ServerTime,
+    Shard, WireEvent, Write, Written,
+};
+use tokio::task::JoinSet;
+
+use crate::Witness;
+use crate::dice::Dice;
+use crate::script::{self, Instant};
+use crate::state::ShardState;
+use crate::subscription::Subscription;
+use crate::wire::Wire;
+
+/// All servers of a hub.
+pub(crate) struct Servers {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) witness: Option<Arc<dyn Witness>>,
+    pub(crate) log_len: usize,
+    /// Changes only while every shard is locked.
+    pub(crate) identity: AtomicU64,
+    pub(crate) shards: Vec<Mutex<ShardState>>,
+    /// Copied on change: publishing takes a snapshot, so an inbox may drop its own link.
+    listeners: [RwLock<Arc<[Arc<Subscription>]>>; Lane::ALL.len()],
+    pub(crate) dice: Mutex<Dice>,
+    pub(crate) wires: Mutex<BTreeMap<NodeId, Arc<Wire>>>,
+    /// Requests on their way. Ended with the servers.
+    pub(crate) requests: Mutex<JoinSet<()>>,
+}
+
+impl Servers {
+    pub(crate) fn new(
+        clock: Arc<dyn Clock>,
+        witness: Option<Arc<dyn Witness>>,
+        log_len: usize,
+        mut dice: Dice,
+    ) -> Self {
+        Self {
+            clock,
+            witness,
+            log_len,
+            identity: AtomicU64::new(dice.identity()),
+            shards: Lane::ALL
+                .into_iter()
+                .flat_map(Shard::all)
+                .map(|_| Mutex::default())
+                .collect(),
+            listeners: [RwLock::new(Arc::default()), RwLock::new(Arc::default())],
+            dice: Mutex::new(dice),
+            wires: Mutex::default(),
+            requests: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn read(&self, shard: Shard, keys: &[CacheKey]) -> Reply<Vec<Option<Record>>> {
+        let state = self.lock(shard);
+        self.reply(state.head, script::read(&state, keys, self.time()))
+    }
+
+    pub(crate) fn read_behind(
+        &self,
+        shard: Shard,
+        keys: &[CacheKey],
+        steps: usize,
+    ) -> Reply<Vec<Option<Record>>> {
+        let state = self.lock(shard);
+        let (head, records) = script::read_behind(&state, keys, steps, self.time());
+        self.reply(head, records)
+    }
+
+    pub(crate) fn begin_fill(
+        &self,
+        shard: Shard,
+        key: &CacheKey,
+        newer_than: Seq,
+        lineage: Lineage,
+        token: FillToken,
+        lease: Duration,
+    ) -> Reply<FillBegun> {
+        let mut state = self.lock(shard);
+        let answer = script::begin_fill(&mut state, key, newer_than, lineage, token, lease, self.time());
+        self.reply(state.head, answer)
+    }
+
+    pub(crate) fn commit_fill(
+        &self,
+        shard: Shard,
+        key: &CacheKey,
+        lineage: Lineage,
+        token: FillToken,
+        record: Option<&NewRecord>,
+    ) -> Reply<FillCommitted> {
+        let mut state = self.lock(shard);
+        let answer = script::commit_fill(&mut state, key, lineage, token, record, self.time());
+        self.reply(state.head, answer)
+    }
+
+    pub(crate) fn write(&self, write: &Write) -> Reply<Written> {
+        let mut state = self.lock(write.shard);
+        let at = self.clock.now();
+        let published = script::write(&mut state, write, self.instant(at));
+        if let Some(event) = published.event {
+            if let (Some(witness), Some(head)) = (&self.witness, &state.head) {
+                witness.published(write, head, at);
+            }
+            self.publish(event);
+        }
+        self.reply(state.head, published.answer)
+    }
+
+    pub(crate) fn adopt(&self, adoption: &Adoption) -> Reply<Adopted> {
+        let mut state = self.lock(adoption.shard);
+        let at = self.clock.now();
+        let published = script::adopt(&mut state, adoption, self.instant(at));
+        if let Some(event) = published.event {
+            if let (Some(witness), Some(head)) = (&self.witness, &state.head) {
+                witness.adopted(adoption.shard, head, at);
+            }
+            self.publish(event);
+        }
+        self.reply(state.head, published.answer)
+    }
+
+    pub(crate) fn heads(&self, lane: Lane) -> Heads {
+        let heads = Shard::all(lane)
+            .map(|shard| {
+                let state = self.lock(shard);
+                HeadOf {
+                    shard,
+                    server: self.server(),
+                    head: state.head,
+                }
+            })
+            .collect();
+        Heads {
+            time: self.time(),
+            heads,
+        }
+    }
+
+    pub(crate) fn replay(&self, shard: Shard, from: Seq) -> Replay {
+        let state = self.lock(shard);
+        Replay {
+            server: self.server(),
+            head: state.head,
+            entries: script::replay(&state, from),
+        }
+    }
+
+    pub(crate) fn used_bytes(&self) -> u64 {
+        self.shards.iter().map(|shard| locked(shard).used_bytes()).sum()
+    }
+
+    pub(crate) fn lock(&self, shard: Shard) -> MutexGuard<'_, ShardState> {
+        let lane = shard.lane().index() * (usize::from(SHARDS_PER_LANE) + 1);
+        locked(&self.shards[lane + shard.index()])
+    }
+
+    pub(crate) fn listeners(&self, lane: Lane) -> Arc<[Arc<Subscription>]> {
+        let listeners = &self.listeners[lane.index()];
+        Arc::clone(&listeners.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn listen(&self, subscription: &Arc<Subscription>) {
+        let mut listeners = self.listeners[subscription.lane.index()]
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *listeners = listeners.iter().chain([subscription]).cloned().collect();
+    }
+
+    pub(crate) fn leave(&self, subscription: &Arc<Subscription>) {
+        let mut listeners = self.listeners[subscription.lane.index()]
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *listeners = listeners
+            .iter()
+            .filter(|listener| !Arc::ptr_eq(listener, subscription))
+            .cloned()
+            .collect();
+    }
+
+    /// Hands an event to everyone while the shard is locked: that is what keeps a shard's events in order.
+    fn publish(&self, event: WireEvent) {
+        for listener in self.listeners(event.shard.lane()).iter() {
+            listener.offer(&event, &self.dice);
+        }
+    }
+
+    fn reply<T>(&self, head: Option<Head>, answer: Option<T>) -> Reply<T> {
+        Reply {
+            server: self.server(),
+            head,
+            answer,
+        }
+    }
+
+    fn server(&self) -> ServerId {
+        ServerId(self.identity.load(Ordering::Acquire))
+    }
+
+    fn time(&self) -> ServerTime {
+        server_time(self.clock.now())
+    }
+
+    fn instant(&self, at: Moment) -> Instant {
+        Instant {
+            now: server_time(at),
+            log_len: self.log_len,
+        }
+    }
+}
+
+/// Locks, whatever a panic elsewhere has left: every step leaves a shard whole or untouched.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn server_time(at: Moment) -> ServerTime {
+    ServerTime(EPOCH_MILLIS + at.as_nanos() / 1_000_000)
+}
+
+/// Where the servers' clock stands when the hub's clock starts: 1 January 2026. Any instant would do, as long as it
+/// cannot be mistaken for a node's own time.
+const EPOCH_MILLIS: u64 = 1_767_225_600_000;

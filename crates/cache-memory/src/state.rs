@@ -1,0 +1,160 @@
+//! What the embedded server keeps for one shard: head, records, fill leases, log, and enough to lose its newest part.
+//!
+//! It decides nothing: the rules are the functions in `script`, which are given this and the time.
+
+use std::collections::VecDeque;
+
+use cache_core::{CacheKey, EventId, EventOp, FillToken, Head, LogEntry, Record, Seq, ServerTime};
+
+use crate::expiring::{Ending, Expiring};
+
+/// One shard.
+#[derive(Debug, Default)]
+pub(crate) struct ShardState {
+    /// `None` until the shard is adopted for the first time, and after it was wiped.
+    pub(crate) head: Option<Head>,
+    /// Records by key. Those at or below the floor are not kept.
+    pub(crate) records: Expiring<Record>,
+    /// Who may fill which key.
+    pub(crate) leases: Expiring<Lease>,
+    /// The newest events, without holes.
+    pub(crate) log: VecDeque<LogEntry>,
+    /// How to take back the newest steps, the oldest first.
+    pub(crate) steps: VecDeque<Step>,
+}
+
+/// A right to fill a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Lease {
+    pub(crate) token: FillToken,
+    pub(crate) until: ServerTime,
+    /// The head when it was given.
+    pub(crate) since: Seq,
+}
+
+impl Ending for Lease {
+    fn ends(&self) -> ServerTime {
+        self.until
+    }
+
+    fn weight(&self) -> u64 {
+        96
+    }
+}
+
+/// What one step of the history replaced.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) head: Option<Head>,
+    pub(crate) replaced: Replaced,
+}
+
+/// The part of a shard that a step replaced.
+#[derive(Debug)]
+pub(crate) enum Replaced {
+    /// Only the head.
+    Nothing,
+    /// Some keys, in the order in which they were changed.
+    Keys(Vec<ReplacedKey>),
+    /// All records and leases.
+    Records(Expiring<Record>, Expiring<Lease>),
+    /// All records and leases, and the log with them: another history begins.
+    History(Expiring<Record>, Expiring<Lease>, VecDeque<LogEntry>),
+}
+
+/// A key before a step.
+#[derive(Debug)]
+pub(crate) struct ReplacedKey {
+    pub(crate) key: CacheKey,
+    pub(crate) record: Option<Record>,
+    pub(crate) lease: Option<Lease>,
+}
+
+impl ShardState {
+    /// The live record of a key.
+    pub(crate) fn live(&self, key: &CacheKey, now: ServerTime) -> Option<&Record> {
+        let floor = self.head?.floor;
+        self.records
+            .find(key, now)
+            .filter(|record| record.version > floor)
+    }
+
+    /// Moves the head on by one event and keeps what is needed to take the step back.
+    pub(crate) fn advance(&mut self, head: Head, op: EventOp, replaced: Replaced, log_len: usize) {
+        let before = self.head.replace(head);
+        self.steps.push_back(Step {
+            head: before,
+            replaced,
+        });
+        if self.steps.len() > STEPS_KEPT {
+            self.steps.pop_front();
+        }
+        self.log.push_back(LogEntry {
+            seq: head.seq,
+            id: head.id,
+            op,
+        });
+        while self.log.len() > log_len {
+            self.log.pop_front();
+        }
+    }
+
+    /// The identity of the newest event.
+    pub(crate) fn newest_id(&self) -> EventId {
+        self.head.map_or(EventId(0), |head| head.id)
+    }
+
+    /// Removes a bounded number of ended records and leases. Every step adds at most one of each for each key it
+    /// names, so twice that many keep the memory in bounds.
+    pub(crate) fn sweep(&mut self, now: ServerTime, added: usize) {
+        self.records.sweep(now, added * 2 + 2);
+        self.leases.sweep(now, added * 2 + 2);
+    }
+
+    /// Bytes of records and leases.
+    pub(crate) fn used_bytes(&self) -> u64 {
+        self.records.weight() + self.leases.weight()
+    }
+
+    /// Takes the newest `count` steps back, or as many as are known, and returns the first number that was lost.
+    pub(crate) fn lose_newest(&mut self, count: u64) -> Option<Seq> {
+        let mut lost = None;
+        for _ in 0..count {
+            let Some(step) = self.steps.pop_back() else { break };
+            lost = self.head.map(|head| head.seq);
+            self.head = step.head;
+            match step.replaced {
+                Replaced::Nothing => {}
+                Replaced::Keys(keys) => keys.into_iter().rev().for_each(|key| self.put_back(key)),
+                Replaced::Records(records, leases) => (self.records, self.leases) = (records, leases),
+                Replaced::History(records, leases, log) => {
+                    (self.records, self.leases, self.log) = (records, leases, log);
+                }
+            }
+        }
+        lost?;
+        let newest = self.head.map_or(Seq::ZERO, |head| head.seq);
+        // Fills take no step, but those that came after the lost ones are lost with them.
+        self.records.retain(|record| record.version <= newest);
+        self.leases.retain(|lease| lease.since <= newest);
+        while self.log.back().is_some_and(|entry| entry.seq > newest) {
+            self.log.pop_back();
+        }
+        lost
+    }
+
+    fn put_back(&mut self, before: ReplacedKey) {
+        match before.record {
+            Some(record) => drop(self.records.insert(before.key.clone(), record)),
+            None => drop(self.records.remove(&before.key)),
+        }
+        match before.lease {
+            Some(lease) => drop(self.leases.insert(before.key, lease)),
+            None => drop(self.leases.remove(&before.key)),
+        }
+    }
+}
+
+/// Steps that can be taken back. A replica that is further behind than this is thrown away by its operator, and
+/// each step keeps the records it replaced: 64 of them in 130 shards are some megabytes at worst.
+const STEPS_KEPT: usize = 64;
