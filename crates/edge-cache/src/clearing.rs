@@ -6,6 +6,7 @@ use cache_core::{Barrier, Lane, Op, Shard, Tag};
 
 use crate::engine::Engine;
 use crate::memory::NamespaceState;
+use crate::writing::Acknowledged;
 use crate::{CacheError, Receipt};
 
 impl Engine {
@@ -49,7 +50,7 @@ impl Engine {
             owed: Some((shard, barrier.clone())),
         };
         match self.write(shard, Op::Raise(barrier.clone())).await {
-            Ok(version) => {
+            Ok(Acknowledged { version, .. }) => {
                 debt.owed = None;
                 self.lane(shard).raised(&barrier, version.seq);
                 Ok(Receipt::Published { version })

@@ -10,6 +10,7 @@ use futures_util::stream::{self, StreamExt as _};
 
 use crate::CacheError;
 use crate::engine::Engine;
+use crate::writing::Acknowledged;
 
 /// Keys paid by one write: one script of the store must stay short.
 const BATCH: usize = 128;
@@ -61,7 +62,7 @@ impl Engine {
             ),
         };
         match self.write(debt.shard(), op).await {
-            Ok(version) => {
+            Ok(Acknowledged { version, .. }) => {
                 match &debt {
                     Debt::Keys(_, keys) => keys
                         .iter()

@@ -152,7 +152,8 @@ impl Fill {
         }
         let lane = engine.lane(shard);
         let probe = lane.probe(shard);
-        if probe.lineage.is_none() {
+        let barriers_are_known = lane.probe(Shard::barriers(shard.lane())).lineage.is_some();
+        if probe.lineage.is_none() || !barriers_are_known {
             return self.direct(deadline, Reason::Unavailable).await;
         }
         if !self.call.options.l2.reads() {

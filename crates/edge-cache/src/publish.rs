@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use cache_core::{CacheEvent, CacheKey, EventUid, Namespace, Op, Policy, Seq, Shard};
 
 use crate::engine::Engine;
+use crate::writing::Acknowledged;
 use crate::{CacheError, Receipt};
 
 /// Events about one resource share a shard, and so an order.
@@ -25,7 +26,7 @@ impl Engine {
         let bytes = serde_json::to_vec(&event).map_err(|error| CacheError::rejected(error.to_string()))?;
         let resource = EVENTS.key(&[("resource", &event.resource)]);
         let shard = Shard::of(event.priority.lane(), resource.raw());
-        let version = self.write(shard, Op::Announce(bytes.into())).await?;
+        let Acknowledged { version, .. } = self.write(shard, Op::Announce(bytes.into())).await?;
         self.published.fetch_add(1, Ordering::Relaxed);
         Ok(Receipt::Published { version })
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache_core::{
-    Change, EventId, Expect, OfflineWrites, Op, ReadFrom, Replacement, Seq, Shard, Tag, Version, Write,
-    Written,
+    Begun, Change, EventId, Expect, Finished, Flight, Moment, OfflineWrites, Op, ReadFrom, Replacement, Seq,
+    Shard, Tag, Ticket, Version, Write, Written,
 };
 use event_bus::{Source, Verdict};
 use tokio::time::timeout;
@@ -16,7 +16,6 @@ use crate::CacheError;
 use crate::engine::Engine;
 use crate::entries::{Basis, Opened, make_entry, open_body, seal_value};
 use crate::load::{ErasedLoader, ErasedOutcome};
-use crate::memory::NamespaceState;
 use crate::reading::Call;
 use crate::stats::Count;
 use crate::value::Erased;
@@ -96,6 +95,14 @@ impl Receipt {
     }
 }
 
+/// A write that the shared store has taken.
+#[derive(Clone, Copy)]
+pub(crate) struct Acknowledged {
+    pub(crate) version: Version,
+    /// The shard's generation when the write was sent.
+    pub(crate) generation: u64,
+}
+
 /// A value to be written, without its type.
 pub(crate) struct ErasedPut {
     pub(crate) call: Call,
@@ -107,7 +114,7 @@ pub(crate) struct ErasedPut {
 
 impl Engine {
     /// Takes one step of a shard's history, in whatever lineage it is by then.
-    pub(crate) async fn write(&self, shard: Shard, op: Op) -> Result<Version, CacheError> {
+    pub(crate) async fn write(&self, shard: Shard, op: Op) -> Result<Acknowledged, CacheError> {
         let lane = self.lane(shard);
         let limit = lane.timing().deadline;
         let deadline = self.ports.clock.now() + limit;
@@ -136,7 +143,11 @@ impl Engine {
                 (None, _) => {}
                 (Some(Written::Conflict { found }), _) => return Err(CacheError::Conflict { found }),
                 (Some(Written::Done), Verdict::Admit { as_of }) => {
-                    return Ok(Version { lineage, seq: as_of });
+                    let version = Version { lineage, seq: as_of };
+                    return Ok(Acknowledged {
+                        version,
+                        generation: probe.generation,
+                    });
                 }
                 (Some(Written::Done), _) => {
                     return Err(CacheError::uncertain(
@@ -150,7 +161,11 @@ impl Engine {
     pub(crate) async fn put(self: &Arc<Self>, put: ErasedPut) -> Result<Receipt, CacheError> {
         let namespace = &self.memory.namespaces[put.call.namespace];
         let (shard, key, policy) = (put.call.shard, put.call.key.clone(), put.call.policy);
-        let stamp = self.lane(shard).stamp();
+        let lane = self.lane(shard);
+        // Without the barriers' history the value could not be told from one that a barrier has killed.
+        lane.followed(Shard::barriers(shard.lane()), lane.timing().deadline)
+            .await;
+        let stamp = lane.stamp();
         let ttl = put.ttl.unwrap_or(policy.l2_ttl);
         let (record, opened) = seal_value(
             namespace,
@@ -168,11 +183,14 @@ impl Engine {
             expect: put.expect,
             propagation: policy.propagation,
         };
+        let place = OwnPlace::take(self, &put.call);
         match self.write(shard, Op::Change(vec![change])).await {
-            Ok(version) => {
+            Ok(acknowledged) => {
                 namespace.counters.add(Count::Put);
-                self.keep_own(namespace, &put.call, version, opened, life);
-                Ok(Receipt::Published { version })
+                place.keep(acknowledged, opened, life);
+                Ok(Receipt::Published {
+                    version: acknowledged.version,
+                })
             }
             Err(CacheError::Unavailable(_))
                 if policy.offline_writes == OfflineWrites::Queue && put.expect == Expect::Any =>
@@ -194,31 +212,6 @@ impl Engine {
         futures_util::future::join_all(puts.into_iter().map(|put| self.put(put))).await
     }
 
-    /// This node reads its own write from now on.
-    fn keep_own(
-        &self,
-        namespace: &NamespaceState,
-        call: &Call,
-        version: Version,
-        opened: Opened,
-        life: Duration,
-    ) {
-        let basis = Basis {
-            now: self.ports.clock.now(),
-            version,
-            as_of: version.seq,
-            generation: self.lane(call.shard).generation(call.shard),
-            remaining: life,
-        };
-        let entry = make_entry(&self.ports, &call.policy, call.key.as_str().len(), opened, &basis);
-        let replacement = if call.options.l1.writes() {
-            Replacement::Always(Arc::new(entry))
-        } else {
-            Replacement::None
-        };
-        namespace.local.supersede(&call.key, version.seq, replacement);
-    }
-
     /// Invalidates keys of one shard. What cannot be published now is owed; a caller that goes away before the
     /// acknowledgement leaves a debt, not a hole.
     pub(crate) async fn invalidate(
@@ -238,7 +231,7 @@ impl Engine {
             propagation: cache_core::Propagation::Invalidate,
         });
         match self.write(shard, Op::Change(changes.collect())).await {
-            Ok(version) => {
+            Ok(Acknowledged { version, .. }) => {
                 for key in std::mem::take(&mut debt.keys) {
                     self.invalidated(&key, version.seq);
                 }
@@ -294,7 +287,7 @@ impl Engine {
                 propagation: cache_core::Propagation::Invalidate,
             };
             match self.write(shard, Op::Change(vec![change])).await {
-                Ok(version) => {
+                Ok(Acknowledged { version, .. }) => {
                     self.invalidated(&call.key, version.seq);
                     return Ok(Receipt::Published { version });
                 }
@@ -376,6 +369,71 @@ fn by_kind(error: cache_core::StoreError) -> CacheError {
         cache_core::ErrorKind::Uncertain => CacheError::uncertain(error),
         cache_core::ErrorKind::Rejected => CacheError::rejected(error.to_string()),
         _unavailable_or_corrupt => CacheError::unavailable(error),
+    }
+}
+
+/// A key's slot in memory while this node writes it: whatever supersedes the key before the acknowledgement has been
+/// processed is noticed, and the own value is then not kept.
+struct OwnPlace<'a> {
+    engine: &'a Engine,
+    call: &'a Call,
+    ticket: Option<Ticket>,
+}
+
+impl<'a> OwnPlace<'a> {
+    fn take(engine: &'a Engine, call: &'a Call) -> Self {
+        // No reader has this generation, so nobody joins; a reader who comes takes the slot over.
+        let flight = Flight {
+            generation: u64::MAX,
+            join_until: Moment::NEVER,
+            rendezvous: Arc::new(()),
+        };
+        let begun =
+            engine.memory.namespaces[call.namespace]
+                .local
+                .begin(&call.key, engine.ports.clock.now(), flight);
+        let ticket = match begun {
+            Begun::Lead(ticket) => Some(ticket),
+            Begun::Join(_) => None,
+        };
+        Self { engine, call, ticket }
+    }
+
+    /// This node reads its own write, or a newer one, from now on.
+    fn keep(mut self, acknowledged: Acknowledged, opened: Opened, life: Duration) {
+        let local = &self.engine.memory.namespaces[self.call.namespace].local;
+        let (key, seq) = (&self.call.key, acknowledged.version.seq);
+        local.supersede(key, seq, Replacement::None);
+        let Some(ticket) = self.ticket.filter(|_| self.call.options.l1.writes()) else {
+            return;
+        };
+        let basis = Basis {
+            now: self.engine.ports.clock.now(),
+            version: acknowledged.version,
+            as_of: seq,
+            generation: acknowledged.generation,
+            remaining: life,
+        };
+        let entry = make_entry(
+            &self.engine.ports,
+            &self.call.policy,
+            key.as_str().len(),
+            opened,
+            &basis,
+        );
+        if local.finish(key, ticket, Some(Arc::new(entry))) == Finished::Installed {
+            self.ticket = None;
+        }
+    }
+}
+
+impl Drop for OwnPlace<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.engine.memory.namespaces[self.call.namespace]
+                .local
+                .finish(&self.call.key, ticket, None);
+        }
     }
 }
 

@@ -23,12 +23,12 @@ pub enum Standing {
 /// What one node knows of one lane's barriers.
 ///
 /// ```
-/// use cache_core::{Barrier, EventId, Head, Lineage, Seq, Tag};
+/// use cache_core::{Barrier, BarrierStamp, EventId, Head, Lineage, Seq, Tag};
 /// use event_bus::{Barriers, Standing};
 ///
 /// let mut barriers = Barriers::default();
 /// barriers.reset(&Head { lineage: Lineage(1), seq: Seq(4), id: EventId(0), floor: Seq(0) });
-/// let (stamp, eu) = (barriers.stamp(), Barrier::Tag(Tag::new("eu")));
+/// let (stamp, eu) = (BarrierStamp { lineage: Lineage(1), seq: Seq(4) }, Barrier::Tag(Tag::new("eu")));
 /// assert_eq!(barriers.judge(stamp, &[eu.key()]), Standing::Valid);
 /// barriers.raise(&eu, Seq(5));
 /// assert_eq!(barriers.judge(stamp, &[eu.key()]), Standing::Dead);
@@ -78,12 +78,9 @@ impl Barriers {
         self.floor = self.floor.max(floor);
     }
 
-    /// The stamp for a fill that starts now.
-    pub const fn stamp(&self) -> BarrierStamp {
-        BarrierStamp {
-            lineage: self.lineage,
-            seq: self.cursor,
-        }
+    /// The history that is followed.
+    pub const fn lineage(&self) -> Lineage {
+        self.lineage
     }
 
     /// Whether a value with this stamp, under these barriers, is still valid.

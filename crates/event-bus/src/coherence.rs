@@ -208,12 +208,14 @@ impl Coherence {
             .judge(stamp, barriers)
     }
 
-    /// The stamp for a fill that starts now.
+    /// The stamp for a value that is loaded or written from now on. Every barrier known to exist was raised before now, so
+    /// the value is newer than all of them, whether or not their events have come.
     pub fn stamp(&self) -> BarrierStamp {
-        self.barriers
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .stamp()
+        let probe = self.probe(Shard::barriers(self.lane));
+        BarrierStamp {
+            lineage: probe.lineage.unwrap_or_default(),
+            seq: probe.seen,
+        }
     }
 
     /// The store's record says that these barriers were last raised then.
@@ -496,7 +498,7 @@ impl Coherence {
         let mut barriers = self.barriers.write().unwrap_or_else(PoisonError::into_inner);
         let lineage = follower.lineage().unwrap_or_default();
         let mut changed = false;
-        if lineage != barriers.stamp().lineage || follower.generation() != generation_before {
+        if lineage != barriers.lineage() || follower.generation() != generation_before {
             // Values stamped before this point are looked up in the store once, or belong to another lineage and are dead.
             barriers.reset(&Head {
                 lineage,
