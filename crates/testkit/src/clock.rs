@@ -1,0 +1,104 @@
+//! A node's clock that follows the runtime's time, so that paused time stops it and advanced time moves it.
+//!
+//! It does not pause anything itself: that is the test's choice (`start_paused`).
+
+use std::time::Duration;
+
+use cache_core::{Clock, Moment};
+use tokio::time::Instant;
+
+/// Where the clock starts: late enough that a moment a few leases back is not cut off at [`Moment::NEVER`].
+const START: Duration = Duration::from_secs(60);
+
+/// The wall time at the start, 14 November 2023: any date would do, a fixed one makes events comparable.
+const UNIX_START: Duration = Duration::from_secs(1_700_000_000);
+
+/// A [`Clock`] over [`tokio::time::Instant`].
+///
+/// Stands still under paused time and moves with `tokio::time::advance` and with timers that the runtime skips to.
+/// Its ceiling is exact. Under paused time it must be read within the runtime: elsewhere there is no paused time.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use cache_core::Clock;
+/// use std::time::Duration;
+/// use testkit::VirtualClock;
+///
+/// let clock = VirtualClock::new();
+/// let before = clock.now();
+/// tokio::time::advance(Duration::from_secs(3)).await;
+/// assert_eq!(clock.now().since(before), Duration::from_secs(3));
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct VirtualClock {
+    created: Instant,
+}
+
+impl VirtualClock {
+    /// A clock that reads one minute now.
+    pub fn new() -> Self {
+        Self {
+            created: Instant::now(),
+        }
+    }
+}
+
+impl Default for VirtualClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> Moment {
+        Moment::NEVER + START + self.created.elapsed()
+    }
+
+    fn ceiling(&self) -> Moment {
+        self.now()
+    }
+
+    fn unix_millis(&self) -> u64 {
+        let wall = UNIX_START + self.created.elapsed();
+        u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn paused_time_stands_still_and_advanced_time_is_exact() {
+        let clock = VirtualClock::new();
+        let before = clock.now();
+        tokio::task::yield_now().await;
+        assert_eq!(clock.now(), before);
+        tokio::time::advance(Duration::from_millis(1_500)).await;
+        assert_eq!(clock.now().since(before), Duration::from_millis(1_500));
+        assert_eq!(clock.ceiling(), clock.now());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_starts_later_than_a_second_so_that_it_never_reads_never() {
+        assert!(VirtualClock::new().now() > Moment::NEVER + Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn wall_time_moves_with_the_clock_and_starts_at_a_fixed_date() {
+        let clock = VirtualClock::new();
+        assert_eq!(clock.unix_millis(), 1_700_000_000_000);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(clock.unix_millis(), 1_700_000_002_000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clones_read_the_same_time() {
+        let clock = VirtualClock::new();
+        let twin = clock.clone();
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(clock.now(), twin.now());
+    }
+}
