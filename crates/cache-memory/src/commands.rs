@@ -83,7 +83,12 @@ impl Hub {
         }
     }
 
-    /// Removes everything from the logs.
+    /// Removes the entries of a shard's log that come before a number.
+    pub fn trim_log(&self, shard: Shard, before: Seq) {
+        self.servers.lock(shard).log.retain(|entry| entry.seq >= before);
+    }
+
+    /// Removes everything from all logs: whoever misses an event from now on cannot catch up with those before.
     pub fn trim_logs(&self) {
         for (_, mut state) in self.lock_all() {
             state.log.clear();
