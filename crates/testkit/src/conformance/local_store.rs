@@ -1,4 +1,4 @@
-//! The suite of [`LocalStore`](cache_core::LocalStore): fills, events, limits.
+//! The suite of [`LocalStore`]: fills, events, limits.
 //!
 //! Nothing here judges freshness: a store keeps and drops what it is told to.
 
