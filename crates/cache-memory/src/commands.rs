@@ -16,7 +16,8 @@ use crate::subscription::Subscription;
 use crate::wire::Condition;
 use crate::{Cut, Faults, Hub};
 
-/// Trouble on demand. Nodes are named as in [`Hub::endpoint`].
+/// Trouble on demand. Nodes are named as in [`Hub::endpoint`]. What arrives late is delivered by a task: once there is
+/// trouble, the hub must be used within a tokio runtime that has its timer enabled.
 impl Hub {
     /// Makes the network this bad from now on. What is on its way stays on its way.
     pub fn set_faults(&self, faults: Faults) {

@@ -69,6 +69,7 @@ impl BusLink for Link {
 impl Drop for Link {
     fn drop(&mut self) {
         self.servers.leave(&self.subscription);
+        self.subscription.close();
     }
 }
 

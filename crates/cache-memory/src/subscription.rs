@@ -74,6 +74,11 @@ impl Subscription {
         }
     }
 
+    /// Stops delivering, for those who still hold a snapshot of the listeners.
+    pub(crate) fn close(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
     /// Ends it: what was on its way is gone, and the node is told as soon as it can notice.
     pub(crate) fn end(&self) {
         if self.ended.swap(true, Ordering::AcqRel) {

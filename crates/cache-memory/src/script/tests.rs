@@ -223,6 +223,25 @@ fn losing_the_newest_steps_takes_back_records_head_log_and_leases() {
 }
 
 #[test]
+fn a_lease_given_after_a_lost_step_is_lost_with_it() {
+    let mut shard = TestShard::adopted();
+    shard.set("a", 1);
+    assert_eq!(shard.begin("b", 0, 1), FillBegun::Lease);
+    assert_eq!(shard.state.lose_newest(1), Some(Seq(2)));
+    assert_eq!(shard.commit("b", 1, Some(4)), FillCommitted::Rejected);
+}
+
+#[test]
+fn a_lost_write_that_named_a_key_twice_leaves_what_was_there_before_it() {
+    let mut shard = TestShard::adopted();
+    shard.set("a", 1);
+    shard.done(Op::Change(vec![change("a", 2), change("a", 3)]));
+    assert_eq!(shard.body("a"), Some(3));
+    shard.state.lose_newest(1);
+    assert_eq!(shard.body("a"), Some(1));
+}
+
+#[test]
 fn losing_a_flush_or_an_adoption_brings_the_records_back() {
     let mut shard = TestShard::adopted();
     shard.set("a", 1);
