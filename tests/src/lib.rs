@@ -1,1 +1,7 @@
-//! Placeholder
+//! What the test binaries share: a fleet of nodes over the embedded backend, under virtual time.
+//!
+//! It asserts nothing itself.
+
+mod fleet;
+
+pub use fleet::{Fleet, FleetOptions, Node, Wrap};

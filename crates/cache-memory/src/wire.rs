@@ -2,13 +2,15 @@
 //!
 //! It carries nothing itself; requests and deliveries ask it whether they may pass.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cache_core::NodeId;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::Cut;
+use crate::servers::locked;
 
 /// The wire of one node.
 #[derive(Debug)]
@@ -16,7 +18,9 @@ pub(crate) struct Wire {
     pub(crate) node: NodeId,
     /// Whether nothing at all can go wrong: then nothing else is looked at.
     calm: AtomicBool,
-    condition: watch::Sender<Condition>,
+    condition: Mutex<Condition>,
+    /// Not a `watch` channel: that one wakes who waits in a random order, and a seed could not repeat a run.
+    changed: Notify,
 }
 
 /// What a wire is like.
@@ -38,7 +42,8 @@ impl Wire {
         Self {
             node,
             calm: AtomicBool::new(calm),
-            condition: watch::Sender::new(Condition::default()),
+            condition: Mutex::default(),
+            changed: Notify::new(),
         }
     }
 
@@ -48,17 +53,18 @@ impl Wire {
 
     /// Changes the condition; `faultless` tells whether the network as a whole is.
     pub(crate) fn change(&self, faultless: bool, change: impl FnOnce(&mut Condition)) {
-        self.condition.send_modify(|condition| {
-            change(condition);
-            let now = Instant::now();
-            condition.frozen_until = condition.frozen_until.filter(|until| *until > now);
-            let fine = condition.cut.is_none() && condition.frozen_until.is_none();
-            self.calm.store(faultless && fine, Ordering::Release);
-        });
+        let mut condition = locked(&self.condition);
+        change(&mut condition);
+        let now = Instant::now();
+        condition.frozen_until = condition.frozen_until.filter(|until| *until > now);
+        let fine = condition.cut.is_none() && condition.frozen_until.is_none();
+        self.calm.store(faultless && fine, Ordering::Release);
+        drop(condition);
+        self.changed.notify_waiters();
     }
 
     pub(crate) fn condition(&self) -> Condition {
-        *self.condition.borrow()
+        *locked(&self.condition)
     }
 
     pub(crate) fn is_bus_cut(&self) -> bool {
@@ -86,19 +92,31 @@ impl Wire {
         let passable = |condition: &Condition| {
             condition.connection != connection || !condition.cut.is_some_and(Cut::cuts_bus)
         };
-        let mut condition = self.condition.subscribe();
-        match condition.wait_for(passable).await {
-            Ok(now) if now.connection == connection => Ok(()),
-            _ => Err(Disconnected),
+        let now = self.wait_for(passable).await;
+        if now.connection == connection {
+            Ok(())
+        } else {
+            Err(Disconnected)
         }
     }
 
     /// Waits until a new connection to the bus can be made, and returns its number.
     pub(crate) async fn connect(&self) -> u64 {
-        let mut condition = self.condition.subscribe();
-        let reachable = |condition: &Condition| !condition.cut.is_some_and(Cut::cuts_bus);
-        // The sender is `self`, so the wait cannot end for its loss.
-        let _ = condition.wait_for(reachable).await;
-        self.condition().connection
+        self.wait_for(|condition| !condition.cut.is_some_and(Cut::cuts_bus))
+            .await
+            .connection
+    }
+
+    async fn wait_for(&self, holds: impl Fn(&Condition) -> bool) -> Condition {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let condition = self.condition();
+            if holds(&condition) {
+                return condition;
+            }
+            changed.await;
+        }
     }
 }

@@ -407,6 +407,8 @@ impl EdgeCache {
 
     /// Writes a value only if this version stands there; [`Seq::ZERO`] for none.
     ///
+    /// Absence has no version: with [`Seq::ZERO`], an invalidation that came in between is not noticed.
+    ///
     /// # Errors
     /// As [`EdgeCache::put`].
     pub async fn put_if<V: CacheValue>(

@@ -73,6 +73,7 @@ impl Drop for OweOnDrop<'_> {
     fn drop(&mut self) {
         if let Some((shard, barrier)) = self.owed.take() {
             self.engine.owe(|outbox| outbox.owe_barrier(shard, barrier));
+            self.engine.lane(shard).owes_barrier();
         }
     }
 }

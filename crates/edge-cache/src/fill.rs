@@ -81,7 +81,8 @@ impl Fill {
 
     async fn fetch(&mut self, guard: &mut SlotGuard) -> FillOutcome {
         let deadline = self.deadline();
-        let (mut from, mut attempts, mut pause) = (ReadFrom::Any, 0, POLL.0);
+        let copy = self.engine.lane(self.call.shard).copy_to_ask(self.call.shard);
+        let (mut from, mut attempts, mut pause) = (copy, 0, POLL.0);
         loop {
             attempts += 1;
             let last = attempts > ATTEMPTS || self.engine.ports.clock.now() >= deadline;

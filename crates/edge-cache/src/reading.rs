@@ -251,7 +251,7 @@ impl Engine {
         let lane = self.lane(call.shard);
         let probe = lane.probe(call.shard);
         let flight = Flight {
-            generation: probe.era,
+            generation: (probe.era << 32) ^ lane.epoch(),
             join_until: probe.sent + lane.timing().deadline,
             rendezvous: Arc::clone(rendezvous) as _,
         };
@@ -270,10 +270,14 @@ impl Engine {
         } else if call.policy.coherence == Kind::TtlOnly {
             Freshness::WithinTtl { at_most: age }
         } else {
-            let deadline = self.lane(call.shard).timing().deadline;
-            Freshness::Current {
-                at_most: started.map_or(deadline, |started| now.since(started)),
-            }
+            let timing = self.lane(call.shard).timing();
+            // The shared store may have answered from a copy that lags, though never by more than a lease.
+            let at_most = match (tier, started) {
+                (Tier::Source, Some(started)) => now.since(started),
+                (Tier::Source, None) => timing.deadline,
+                (Tier::L1 | Tier::L2, _) => timing.lease,
+            };
+            Freshness::Current { at_most }
         };
         Answer {
             entry,

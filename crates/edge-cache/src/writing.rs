@@ -195,7 +195,7 @@ impl Engine {
             Err(CacheError::Unavailable(_))
                 if policy.offline_writes == OfflineWrites::Queue && put.expect == Expect::Any =>
             {
-                self.owe(|outbox| outbox.owe_key(shard, key));
+                self.owe_keys(shard, vec![key]);
                 Ok(Receipt::Queued)
             }
             Err(error) => {
@@ -241,6 +241,20 @@ impl Engine {
             Err(error) => {
                 debt.keys.clear();
                 Err(error)
+            }
+        }
+    }
+
+    /// These keys changed and that cannot be published now: this node bypasses both tiers for them until it is.
+    fn owe_keys(&self, shard: Shard, keys: Vec<cache_core::CacheKey>) {
+        if keys.is_empty() {
+            return;
+        }
+        self.owe(|outbox| keys.iter().for_each(|key| outbox.owe_key(shard, key.clone())));
+        for key in &keys {
+            if let Some(namespace) = self.memory.find(key.namespace()) {
+                // No number is known yet; this only closes a fetch under way to readers from now on.
+                namespace.local.supersede(key, Seq::ZERO, Replacement::None);
             }
         }
     }
@@ -305,9 +319,8 @@ impl Engine {
         loader: ErasedLoader,
     ) -> Result<Receipt, CacheError> {
         for _attempt in 0..REFRESH_ATTEMPTS {
-            let version = match self.stored(&call).await? {
-                Some((version, _, _)) => version,
-                None => Seq::ZERO,
+            let Some((version, _, _)) = self.stored(&call).await? else {
+                return self.publish_absence_and_fill(call, loader).await;
             };
             let limit = call.policy.hard_timeout;
             let load = match timeout(limit, loader(None)).await {
@@ -331,6 +344,24 @@ impl Engine {
         }
         // A key that everybody refreshes at once: an invalidation is right whatever the order.
         self.invalidate(call.shard, vec![call.key.clone()]).await
+    }
+
+    /// Nothing stands there, and that has no version to compare with: an invalidation in between could not be noticed.
+    /// So the key is invalidated, and filled as a reader would, under a lease that any write takes away.
+    async fn publish_absence_and_fill(
+        self: &Arc<Self>,
+        call: Call,
+        loader: ErasedLoader,
+    ) -> Result<Receipt, CacheError> {
+        let receipt = self.invalidate(call.shard, vec![call.key.clone()]).await?;
+        if receipt.version().is_some() {
+            let call = Call {
+                loader: Some(loader),
+                ..call
+            };
+            self.fetch(call, None).await?;
+        }
+        Ok(receipt)
     }
 
     /// The live record of a key, from the copy that takes writes.
@@ -446,13 +477,6 @@ struct OweOnDrop<'a> {
 
 impl Drop for OweOnDrop<'_> {
     fn drop(&mut self) {
-        let keys = std::mem::take(&mut self.keys);
-        if !keys.is_empty() {
-            self.engine.owe(|outbox| {
-                for key in keys {
-                    outbox.owe_key(self.shard, key);
-                }
-            });
-        }
+        self.engine.owe_keys(self.shard, std::mem::take(&mut self.keys));
     }
 }

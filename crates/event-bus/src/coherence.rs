@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use cache_core::{
     Barrier, BarrierStamp, CacheEvent, CacheKey, Clock, Entry, EventOp, Head, Heads, Lane, Lineage, Moment,
-    Record, Replay, SHARDS_PER_LANE, Seq, ServerId, ServerTime, Shard, Version, WireEvent,
+    ReadFrom, Record, Replay, SHARDS_PER_LANE, Seq, ServerId, ServerTime, Shard, Version, WireEvent,
 };
 use tokio::sync::Notify;
 
 use crate::follower::{Effect, Follower, Probe, Source, Tally, Verdict};
-use crate::rules::Rules;
+use crate::rules::{Rule, Rules};
 use crate::{Barriers, Dispatcher, Standing};
 
 /// The spans of time that the promises are made of.
@@ -82,6 +82,7 @@ pub(crate) enum Chore {
 pub struct Coherence {
     lane: Lane,
     timing: Timing,
+    rules: Rules,
     clock: Arc<dyn Clock>,
     replica: Arc<dyn Replica>,
     dispatcher: Arc<Dispatcher>,
@@ -132,6 +133,7 @@ impl Coherence {
         Self {
             lane,
             timing,
+            rules,
             clock,
             replica,
             dispatcher,
@@ -168,6 +170,13 @@ impl Coherence {
                 < self.views[usize::from(SHARDS_PER_LANE)]
                     .lease
                     .load(Ordering::Acquire)
+    }
+
+    /// Which copy of the store may be asked. A lagging one cannot be told from a current one by a node that may have
+    /// missed events itself; under a lease it lacks nothing that is older than the lease.
+    pub fn copy_to_ask(&self, shard: Shard) -> ReadFrom {
+        let leased = self.leased(shard, self.clock.ceiling()) || !self.rules.hold(Rule::LeaseForAnyCopy);
+        if leased { ReadFrom::Any } else { ReadFrom::Primary }
     }
 
     /// Until when memory hits of this shard are allowed.
@@ -240,6 +249,16 @@ impl Coherence {
         self.on_lagged(shard);
     }
 
+    /// Rises with every barrier: a reader that comes after one must not join a fetch that began before it.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// This node decided to raise a barrier and could not publish it: readers from now on count as coming after it.
+    pub fn owes_barrier(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// What to remember while a question about this shard is under way.
     pub fn probe(&self, shard: Shard) -> Probe {
         self.follower(shard).probe(self.clock.now())
@@ -275,15 +294,14 @@ impl Coherence {
     /// Waits until every shard of the lane is followed, or `limit` has passed; tells which it was. Cancel-safe.
     pub async fn ready(&self, limit: Duration) -> bool {
         self.until(limit, || {
-            Shard::all(self.lane).all(|shard| self.follower(shard).lineage().is_some())
+            Shard::all(self.lane).all(|shard| self.follower(shard).is_live())
         })
         .await
     }
 
     /// Waits until this shard is followed, or `limit` has passed; tells which it was. Cancel-safe.
     pub async fn followed(&self, shard: Shard, limit: Duration) -> bool {
-        self.until(limit, || self.follower(shard).lineage().is_some())
-            .await
+        self.until(limit, || self.follower(shard).is_live()).await
     }
 
     /// What happened in all shards so far.
@@ -424,7 +442,7 @@ impl Coherence {
     ) -> (T, Vec<Arc<[u8]>>) {
         let mut follower = self.follower(shard);
         let mut effects = Vec::new();
-        let (lineage, generation) = (follower.lineage(), follower.generation());
+        let (live, generation) = (follower.is_live(), follower.generation());
         let answer = act(&mut follower, &mut effects);
         let view = &self.views[shard.index()];
         // A new generation is shown first, so that no older entry is served under what comes next.
@@ -434,7 +452,7 @@ impl Coherence {
         }
         let announced = self.apply(&follower, &mut effects);
         view.lease.store(follower.lease().as_nanos(), Ordering::Release);
-        let changed_state = follower.lineage() != lineage || follower.generation() != generation;
+        let changed_state = follower.is_live() != live || follower.generation() != generation;
         drop(follower);
         if !effects.is_empty() {
             self.delegate(shard, effects);
@@ -500,9 +518,10 @@ impl Coherence {
         let mut changed = false;
         if lineage != barriers.lineage() || follower.generation() != generation_before {
             // Values stamped before this point are looked up in the store once, or belong to another lineage and are dead.
+            // The point is the newest event known, not the cursor: a barrier raised early is not told a second time.
             barriers.reset(&Head {
                 lineage,
-                seq: follower.cursor(),
+                seq: follower.seen(),
                 id: cache_core::EventId(0),
                 floor: Seq::ZERO,
             });

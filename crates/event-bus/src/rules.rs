@@ -7,6 +7,8 @@
 pub enum Rule {
     /// A reply must be at least as new as everything known to exist when it was asked for.
     SeenCheck,
+    /// A copy that may lag is asked only under a lease: what it may lack is then no older than the lease.
+    LeaseForAnyCopy,
     /// A memory hit needs a lease that has not run out.
     LeaseCheck,
     /// A hole in the sequence is filled from the log.

@@ -1,0 +1,9 @@
+//! Whole fleets under seeded faults and virtual time, every read compared with the truth.
+//!
+//! A failing seed is printed and reproduces: `SIM_FIRST_SEED=n SIM_SEEDS=1`. `cargo xtask sim` runs many.
+
+mod mutants;
+mod promises;
+mod run;
+mod truth;
+mod wraps;
