@@ -45,7 +45,9 @@ mod interval;
 pub mod inventory;
 mod money;
 mod name;
+pub mod namespaces;
 mod pricing;
+pub mod service;
 pub mod shelf;
 
 pub use booking::{Booking, BookingState, Fence, PriceVersion, Quote};
@@ -65,6 +67,10 @@ pub use name::{
     UserId,
 };
 pub use pricing::{Multiplier, PricingPolicy, ScarcityPricing, Supply};
+pub use service::{
+    Answer, AvailabilityQuery, Booked, BookingNews, ClassHealth, Drained, Effects, MarketError, MarketHealth,
+    Marketplace, NewBooking, News, Read, Records, ShelfNews, Show,
+};
 pub use shelf::{
     GpuPage, MarketStats, OrderBook, PageKey, PriceSheet, Ranking, Search, SearchFilter, ShelfKey,
 };

@@ -1,0 +1,109 @@
+//! The outbox: decisions whose own node may have died before it told of them are told by another.
+//!
+//! It decides nothing and repeats itself without harm: what was told already is passed over, what is told twice
+//! changes nothing.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::Marketplace;
+use super::news::BookingNews;
+use crate::namespaces::{GPU_AVAILABILITY, GPU_PRICING, MARKET_STATS, ORDER_BOOK};
+use crate::{BookingId, BookingLedgerError, Change, ChangeKind, Completeness, Cursor};
+
+/// Changes read at once.
+const ROWS: usize = 1_000;
+/// How long the node that made a change has to tell of it. It takes milliseconds; this is as long as a call may hang.
+const SETTLE: Duration = Duration::from_secs(2);
+/// How often a follower looks, and lets holds expire: well below the shortest life of a view.
+const PERIOD: Duration = Duration::from_secs(1);
+/// Holds expired at once.
+const HOLDS: usize = 1_000;
+
+/// How far the change log was followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// Where to go on: everything before it has been told.
+    pub next: Cursor,
+    /// Changes whose effects were published here because nobody else had.
+    pub repaired: usize,
+}
+
+impl Marketplace {
+    /// Publishes the effects of changes after `cursor` that no node has told of within two seconds.
+    ///
+    /// A change older than the longest life of a view is passed over: no view can lack it. Where the log itself has
+    /// lost rows, all views are dropped.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read; nothing is lost, ask again from the same cursor.
+    pub async fn drain_changes(&self, cursor: Cursor) -> Result<Drained, BookingLedgerError> {
+        let changes = self.source().records.ledger.changes_since(cursor, ROWS).await?;
+        if changes.completeness == Completeness::Lagged {
+            self.drop_views().await;
+        }
+        let now = self.source().now();
+        let decided: HashSet<&BookingId> = changes
+            .rows
+            .iter()
+            .filter(|change| change.kind != ChangeKind::Held)
+            .map(|change| &change.booking.id)
+            .collect();
+        let mut drained = Drained {
+            next: cursor,
+            repaired: 0,
+        };
+        for change in &changes.rows {
+            let told = self.core.heard.contains(&change.booking.id, change.kind);
+            let gone = change.at.plus(MARKET_STATS.policy().l2_ttl) <= now;
+            if !told && !gone {
+                if change.at.plus(SETTLE) > now {
+                    break;
+                }
+                // A hold that was decided since is told of by that decision.
+                let superseded = change.kind == ChangeKind::Held && decided.contains(&change.booking.id);
+                if !superseded {
+                    self.tell(change).await;
+                    drained.repaired += 1;
+                }
+            }
+            drained.next = change.cursor;
+        }
+        Ok(drained)
+    }
+
+    /// Lets holds expire and drains the change log, every second until `stop`. Every node may follow: each tells only
+    /// what it has not heard.
+    pub async fn follow_changes(&self, stop: impl Future<Output = ()>) {
+        let mut cursor = Cursor::START;
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            // A store that cannot be reached now is asked again in the next round.
+            let _ = self.source().records.bookings.expire_holds(HOLDS).await;
+            while let Ok(drained) = self.drain_changes(cursor).await {
+                if drained.next == cursor {
+                    break;
+                }
+                cursor = drained.next;
+            }
+            tokio::select! {
+                biased;
+                () = &mut stop => return,
+                () = tokio::time::sleep(PERIOD) => {}
+            }
+        }
+    }
+
+    async fn tell(&self, change: &Change) {
+        let news = BookingNews::of(&change.booking, change.kind);
+        self.spread_booking(&change.booking.gpu, news).await;
+    }
+
+    /// Owed when they cannot be dropped now.
+    async fn drop_views(&self) {
+        let _ = self.cache().clear(&GPU_AVAILABILITY).await;
+        let _ = self.cache().clear(&GPU_PRICING).await;
+        let _ = self.cache().clear(&ORDER_BOOK).await;
+        let _ = self.cache().clear(&MARKET_STATS).await;
+    }
+}

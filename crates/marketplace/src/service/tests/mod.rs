@@ -1,0 +1,6 @@
+//! The marketplace on several nodes over the embedded backend.
+//!
+//! Time stands still unless a test moves it; no test waits for a span of time to pass by itself.
+
+mod bookings;
+mod fixture;
