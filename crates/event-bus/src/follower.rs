@@ -10,6 +10,10 @@ use cache_core::{EventId, EventOp, Head, Lineage, LogEntry, Moment, Replay, Seq,
 
 use crate::rules::{Rule, Rules};
 
+mod words;
+
+pub use words::{Effect, Probe, Source, Tally, Verdict};
+
 /// Recent (seq, id) pairs kept to recognise a fork. A fork that lies further back shows as a trimmed log.
 const KNOWN: usize = 512;
 /// Events kept that came before their predecessors. With more, the hole is given up: the shard is flushed.
@@ -18,96 +22,6 @@ const EARLY: usize = 4_096;
 const PENDING: usize = 16;
 /// Superseded lineages remembered, to recognise a server that has fallen back to one of them.
 const PAST: usize = 16;
-
-/// What a node must know when it asks something, to judge the answer: taken by [`Follower::probe`] at send.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Probe {
-    /// When it was sent.
-    pub sent: Moment,
-    /// The follower's era at that moment; an answer to an older era means nothing.
-    pub era: u64,
-    /// The generation entries must carry.
-    pub generation: u64,
-    /// The highest sequence number known to exist at that moment.
-    pub seen: Seq,
-    /// The lineage, once one is known and not under repair.
-    pub lineage: Option<Lineage>,
-}
-
-/// Over which path, and from which copy, an answer came.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Source {
-    /// The copy that takes writes, over the connection that carries the events: what was published before the
-    /// answer has been delivered, or is lost.
-    Bus,
-    /// The copy that takes writes, over another connection.
-    Primary,
-    /// Any copy.
-    Any,
-}
-
-/// What an answer is worth.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
-    /// It is current as of this sequence number.
-    Admit {
-        /// The shard's head when it was given.
-        as_of: Seq,
-    },
-    /// It means nothing any more: ask again.
-    Restart,
-    /// The copy lags: ask the one that takes writes.
-    AskPrimary,
-    /// The shard's history is being repaired: use the source of truth.
-    Down,
-}
-
-/// What the shell must do.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Effect {
-    /// Drop or replace what the event names.
-    Apply {
-        /// The event's number.
-        seq: Seq,
-        /// What it says.
-        op: EventOp,
-    },
-    /// Read the log from here on, this entry included, and hand it to [`Follower::replayed`].
-    Replay {
-        /// The cursor.
-        from: Seq,
-    },
-    /// Start a new lineage and hand the reply's head to [`Follower::observe`].
-    Adopt {
-        /// The lineage to supersede; `None` to create the first head.
-        from: Option<Lineage>,
-        /// The highest sequence number known to exist.
-        hint: Seq,
-    },
-    /// Read the shard's head soon: something hints at another lineage.
-    Ask,
-    /// Subscribers have missed events that are no longer in the log.
-    Missed,
-}
-
-/// How often things happened, since the start.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Tally {
-    /// Events applied.
-    pub applied: u64,
-    /// Events that had been applied before.
-    pub duplicates: u64,
-    /// Times a hole in the sequence was found.
-    pub gaps: u64,
-    /// Logs read to fill a hole.
-    pub replays: u64,
-    /// Times the shard's entries were dropped as a whole.
-    pub flushes: u64,
-    /// Times history was found rewritten.
-    pub forks: u64,
-    /// Times another lineage was taken over.
-    pub lineages: u64,
-}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
@@ -224,6 +138,11 @@ impl Follower {
         matches!(self.state, State::Live | State::Verifying).then_some(self.lineage)
     }
 
+    /// Whether the history followed is known to be the server's.
+    pub fn is_live(&self) -> bool {
+        self.state == State::Live
+    }
+
     /// What happened so far.
     pub const fn tally(&self) -> &Tally {
         &self.tally
@@ -276,17 +195,11 @@ impl Follower {
                 self.repair(Some(head.lineage), out)
             };
         }
-        let chain_holds = self.known.get(&head.seq).is_none_or(|known| *known == head.id);
         if source == Source::Any {
-            let fresh = head.seq >= probe.seen || !self.rules.hold(Rule::SeenCheck);
-            return if chain_holds && fresh {
-                self.admit(head)
-            } else {
-                Verdict::AskPrimary
-            };
+            return self.weigh_copy(probe, server, head);
         }
         if self.rules.hold(Rule::IdentityAndChain) {
-            if head.seq < probe.seen || !chain_holds {
+            if head.seq < probe.seen || self.contradicts(head.seq, head.id) {
                 return self.fork(head.lineage, out);
             }
             if server != self.server {
@@ -303,10 +216,17 @@ impl Follower {
             now
         };
         self.pend(head.seq, sent);
+        if self.is_at_cursor(head) {
+            self.state = State::Live;
+        }
         self.settle();
-        if source == Source::Bus {
-            // Over this connection everything up to the head has been delivered, or it never will be.
+        // Over the bus's own connection everything up to the head has been delivered, or it never will be.
+        if source == Source::Bus && (self.state == State::Verifying || head.seq > self.cursor) {
             self.demand_replay(out);
+        }
+        if self.state == State::Verifying {
+            // What this server says may belong to another history.
+            return Verdict::Restart;
         }
         self.admit(head)
     }
@@ -323,8 +243,7 @@ impl Follower {
         if self.state == State::Repairing {
             return;
         }
-        let forked = self.known.get(&event.seq).is_some_and(|known| *known != event.id);
-        if forked && self.rules.hold(Rule::IdentityAndChain) {
+        if self.contradicts(event.seq, event.id) && self.rules.hold(Rule::IdentityAndChain) {
             self.fork(event.lineage, out);
             return;
         }
@@ -343,14 +262,14 @@ impl Follower {
         }
     }
 
-    /// The log was read. Whatever the answer was worth, another replay may be asked for from now on.
+    /// The log was read.
     pub fn replayed(&mut self, now: Moment, probe: &Probe, replay: Replay, out: &mut Vec<Effect>) {
+        if self.rules.hold(Rule::GenerationCheck) && probe.era != self.era {
+            // Another replay may be under way by now: that one counts.
+            return;
+        }
         self.replaying = false;
-        let stale = self.rules.hold(Rule::GenerationCheck) && probe.era != self.era;
-        if stale
-            || now.since(probe.sent) > self.deadline
-            || !matches!(self.state, State::Live | State::Verifying)
-        {
+        if now.since(probe.sent) > self.deadline || !matches!(self.state, State::Live | State::Verifying) {
             return;
         }
         let Some(head) = replay.head.filter(|head| head.lineage == self.lineage) else {
@@ -358,7 +277,12 @@ impl Follower {
             return;
         };
         if self.rules.hold(Rule::IdentityAndChain) {
-            if head.seq < probe.seen {
+            let rewritten = self.contradicts(head.seq, head.id)
+                || replay
+                    .entries
+                    .iter()
+                    .any(|entry| self.contradicts(entry.seq, entry.id));
+            if rewritten || head.seq < probe.seen {
                 self.fork(head.lineage, out);
                 return;
             }
@@ -368,14 +292,11 @@ impl Follower {
             }
         }
         self.tally.replays += 1;
-        match replay.entries.first() {
-            Some(first) if first.seq == self.cursor && first.id == self.cursor_id => {
-                self.catch_up(replay.entries, out)
-            }
-            Some(first) if first.seq == self.cursor && self.rules.hold(Rule::IdentityAndChain) => {
-                self.fork(head.lineage, out);
-            }
-            _trimmed => self.skip_to(head, out),
+        // The cursor may have moved on since the log was asked for.
+        if replay.entries.iter().any(|entry| entry.seq == self.cursor) {
+            self.catch_up(replay.entries, out);
+        } else if head.seq > self.cursor {
+            self.skip_to(head, out);
         }
         self.settle();
     }
@@ -416,7 +337,10 @@ impl Follower {
             return self.fork(head.lineage, out);
         }
         let first_contact = self.state == State::New;
-        if !first_contact {
+        if first_contact {
+            // Questions from before are void: one that found no head would have the shard repaired for nothing.
+            self.era += 1;
+        } else {
             self.past.push_front(self.lineage);
             self.past.truncate(PAST);
             self.tally.lineages += 1;
@@ -453,8 +377,8 @@ impl Follower {
         // Answers of the old server are void; entries stay until the chain says otherwise.
         self.era += 1;
         self.pending.clear();
-        self.replaying = false;
-        if head.seq == self.cursor && head.id == self.cursor_id {
+        if self.is_at_cursor(head) {
+            self.replaying = false;
             self.state = State::Live;
         } else {
             self.state = State::Verifying;
@@ -491,6 +415,7 @@ impl Follower {
         self.generation += 1;
         self.era += 1;
         self.pending.clear();
+        self.replaying = false;
     }
 
     fn take(&mut self, seq: Seq, id: EventId, prev: EventId, op: EventOp, out: &mut Vec<Effect>) {
@@ -530,12 +455,7 @@ impl Follower {
 
     fn catch_up(&mut self, entries: Vec<LogEntry>, out: &mut Vec<Effect>) {
         let mut prev = self.cursor_id;
-        for entry in entries.into_iter().skip(1) {
-            let other = self.known.get(&entry.seq).is_some_and(|known| *known != entry.id);
-            if other && self.rules.hold(Rule::IdentityAndChain) {
-                self.fork(self.lineage, out);
-                return;
-            }
+        for entry in entries {
             if entry.seq > self.cursor && !self.early.contains_key(&entry.seq) {
                 self.take(entry.seq, entry.id, prev, entry.op, out);
             }
@@ -566,12 +486,34 @@ impl Follower {
     }
 
     fn demand_replay(&mut self, out: &mut Vec<Effect>) {
-        let hole = self.seen > self.cursor || !self.early.is_empty();
-        if hole && !self.replaying && self.rules.hold(Rule::GapRepair) {
+        let following = matches!(self.state, State::Live | State::Verifying);
+        if following && !self.replaying && self.rules.hold(Rule::GapRepair) {
             self.tally.gaps += 1;
             self.replaying = true;
             out.push(Effect::Replay { from: self.cursor });
         }
+    }
+
+    /// A copy that may lag. Its history is ours if it is our server's own, or where its head lies on what we know; a
+    /// copy that follows a server unknown to us may have taken over other events under the numbers to come.
+    fn weigh_copy(&mut self, probe: &Probe, server: ServerId, head: Head) -> Verdict {
+        let fresh = head.seq >= probe.seen || !self.rules.hold(Rule::SeenCheck);
+        let ours = server == self.server || self.known.contains_key(&head.seq);
+        let chained = ours && !self.contradicts(head.seq, head.id);
+        if self.state != State::Live || !fresh || (!chained && self.rules.hold(Rule::IdentityAndChain)) {
+            return Verdict::AskPrimary;
+        }
+        self.remember(head.seq, head.id);
+        self.admit(head)
+    }
+
+    fn is_at_cursor(&self, head: Head) -> bool {
+        head.seq == self.cursor && head.id == self.cursor_id
+    }
+
+    /// Whether another event is known under this number.
+    fn contradicts(&self, seq: Seq, id: EventId) -> bool {
+        self.known.get(&seq).is_some_and(|known| *known != id) || (seq == self.cursor && id != self.cursor_id)
     }
 
     fn remember(&mut self, seq: Seq, id: EventId) {

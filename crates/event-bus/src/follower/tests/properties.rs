@@ -1,0 +1,273 @@
+//! Any order of deliveries, losses, answers and failovers.
+//!
+//! The first property has one server and checks holes and leases; the second has failovers and checks that what is
+//! admitted in one lineage is one history. Both end with a calm network, in which everything must come right.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Publish { lost: bool, twice: bool, flush: bool },
+    Deliver(usize),
+    Ask(Source),
+    Answer(usize),
+    Obey { fails: bool },
+    Log(usize),
+    Trim,
+    Lag,
+    FailOver(usize),
+    Pass(u64),
+}
+
+fn source() -> impl Strategy<Value = Source> {
+    prop_oneof![Just(Source::Bus), Just(Source::Primary), Just(Source::Any)]
+}
+
+fn calm_steps() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (any::<bool>(), any::<bool>(), 0_u8..12).prop_map(|(lost, twice, dice)| Step::Publish { lost, twice, flush: dice == 0 }),
+        8 => any::<usize>().prop_map(Step::Deliver),
+        4 => source().prop_map(Step::Ask),
+        5 => any::<usize>().prop_map(Step::Answer),
+        4 => any::<bool>().prop_map(|fails| Step::Obey { fails }),
+        4 => any::<usize>().prop_map(Step::Log),
+        1 => Just(Step::Trim),
+        1 => Just(Step::Lag),
+        4 => (1_u64..90).prop_map(Step::Pass),
+    ]
+}
+
+fn rough_steps() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        20 => calm_steps().prop_filter("a trimmed log cannot show a fork", |step| !matches!(step, Step::Trim)),
+        1 => (0_usize..4).prop_map(Step::FailOver),
+    ]
+}
+
+/// Everything that is under way between a node and its server.
+struct World {
+    server: Server,
+    node: Node,
+    events: Vec<WireEvent>,
+    answers: Vec<(Probe, Source, Server)>,
+    logs: Vec<(Probe, Replay)>,
+    /// Every head that was observed over the paths that renew leases, with its moment of sending.
+    heads: Vec<(Lineage, Seq, Moment)>,
+    /// Every head admitted, with the history that it ends.
+    admitted: BTreeMap<u64, Vec<Server>>,
+    /// Numbers that need no applying any more, since everything of that time was dropped.
+    dropped: BTreeSet<u64>,
+}
+
+impl World {
+    fn new() -> Self {
+        let server = Server::new();
+        let node = Node::following(&server, Rules::default());
+        let heads = vec![(server.lineage, Seq(10), node.now)];
+        Self {
+            server,
+            node,
+            events: Vec::new(),
+            answers: Vec::new(),
+            logs: Vec::new(),
+            heads,
+            admitted: BTreeMap::new(),
+            dropped: (1..=10).collect(),
+        }
+    }
+
+    fn step(&mut self, step: Step) {
+        let generation = self.node.follower.generation();
+        match step {
+            Step::Publish { lost, twice, flush } => {
+                let event = if flush {
+                    self.server.publish_op(EventOp::Flushed)
+                } else {
+                    self.server.publish()
+                };
+                self.events.extend((!lost).then(|| event.clone()));
+                self.events.extend(twice.then_some(event));
+            }
+            Step::Deliver(index) => {
+                if let Some(index) = index.checked_rem(self.events.len()) {
+                    let event = self.events.remove(index);
+                    self.node.receives(&event);
+                }
+            }
+            Step::Ask(source) => self.answers.push((self.node.ask(), source, self.server.clone())),
+            Step::Answer(index) => {
+                if let Some(index) = index.checked_rem(self.answers.len()) {
+                    let (probe, source, server) = self.answers.remove(index);
+                    self.answer(&probe, source, &server);
+                }
+            }
+            Step::Obey { fails } => self.obey(fails),
+            Step::Log(index) => {
+                if let Some(index) = index.checked_rem(self.logs.len()) {
+                    let (probe, log) = self.logs.remove(index);
+                    self.node.receives_log(&probe, log);
+                }
+            }
+            Step::Trim => self.server.trimmed = self.server.log.len() - 1,
+            Step::Lag => self.node.lagged(),
+            Step::FailOver(lost) => self.fail_over(lost),
+            Step::Pass(millis) => self.node.passes(millis),
+        }
+        if self.node.follower.generation() != generation {
+            self.dropped.extend(1..=self.server.head().seq.0);
+        }
+        self.check();
+    }
+
+    fn answer(&mut self, probe: &Probe, source: Source, server: &Server) {
+        if source != Source::Any {
+            self.heads.push((server.lineage, server.head().seq, probe.sent));
+        }
+        if let Verdict::Admit { .. } = self.node.hears(probe, source, server) {
+            self.admitted
+                .entry(server.lineage.0)
+                .or_default()
+                .push(server.clone());
+        }
+    }
+
+    fn obey(&mut self, fails: bool) {
+        for order in self.node.orders() {
+            match order {
+                Effect::Replay { .. } | Effect::Adopt { .. } if fails => self.node.follower.gave_up(),
+                Effect::Replay { from } => self.logs.push((self.node.ask(), self.server.replay(from))),
+                Effect::Adopt { from, hint } => {
+                    let probe = self.node.ask();
+                    self.events.push(self.server.adopt(from, hint));
+                    self.node.follower.gave_up();
+                    let server = self.server.clone();
+                    self.answer(&probe, Source::Bus, &server);
+                }
+                Effect::Ask => self
+                    .answers
+                    .push((self.node.ask(), Source::Bus, self.server.clone())),
+                Effect::Missed | Effect::Apply { .. } => {}
+            }
+        }
+    }
+
+    fn fail_over(&mut self, lost: usize) {
+        // What a repair has written is not lost here; that has a test of its own.
+        let lost = lost.min(self.server.log.len().saturating_sub(2));
+        self.server.fail_over(lost);
+    }
+
+    fn check(&self) {
+        let follower = &self.node.follower;
+        let Some(lineage) = follower.lineage() else {
+            assert!(!self.node.may_hit(), "a lease during a repair");
+            return;
+        };
+        let reached = |(of, seq, _): &&(Lineage, Seq, Moment)| *of == lineage && *seq <= follower.cursor();
+        let earned = self
+            .heads
+            .iter()
+            .filter(reached)
+            .map(|(_, _, sent)| *sent + LEASE)
+            .max();
+        assert!(
+            Some(follower.lease()) <= earned.max(Some(Moment::NEVER)),
+            "a lease that no head has earned"
+        );
+    }
+
+    /// Every event up to the cursor was applied, once, or what it could concern was dropped.
+    fn check_holes(&self) {
+        let applied: BTreeSet<u64> = self.node.applied.iter().copied().collect();
+        assert_eq!(
+            applied.len(),
+            self.node.applied.len(),
+            "an event was applied twice"
+        );
+        for seq in 1..=self.node.cursor() {
+            assert!(
+                applied.contains(&seq) || self.dropped.contains(&seq),
+                "the cursor passed {seq}"
+            );
+        }
+    }
+
+    /// Of two heads admitted in one lineage, the one lies in the other's history.
+    fn check_chains(&self) {
+        for servers in self.admitted.values() {
+            for pair in servers.windows(2) {
+                let shorter = pair[0].log.len().min(pair[1].log.len());
+                let ids = |server: &Server| {
+                    server.log[..shorter]
+                        .iter()
+                        .map(|entry| entry.id)
+                        .collect::<Vec<_>>()
+                };
+                assert_eq!(
+                    ids(&pair[0]),
+                    ids(&pair[1]),
+                    "two histories were admitted in one lineage"
+                );
+            }
+        }
+    }
+
+    /// Nothing is lost or late from now on.
+    fn calm(&mut self) {
+        for event in std::mem::take(&mut self.events) {
+            self.node.receives(&event);
+        }
+        for (probe, source, server) in std::mem::take(&mut self.answers) {
+            self.answer(&probe, source, &server);
+        }
+        for (probe, log) in std::mem::take(&mut self.logs) {
+            self.node.receives_log(&probe, log);
+        }
+        // Answers that were under way when the calm began may have ended badly; what they asked for never came.
+        self.node.orders();
+        self.node.follower.resubscribed();
+        for _ in 0..4 {
+            self.node.passes(100);
+            self.node.beat(&self.server);
+            self.node.settle_with(&mut self.server);
+        }
+        assert!(self.node.follower.is_live(), "stuck: {:?}", self.node.follower);
+        assert_eq!(self.node.follower.cursor(), self.server.head().seq);
+        assert!(self.node.may_hit());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_hole_is_passed_and_no_lease_is_longer_than_a_reached_head_allows(steps in prop::collection::vec(calm_steps(), 0..80)) {
+        let mut world = World::new();
+        for step in steps {
+            world.step(step);
+            world.check_holes();
+        }
+        let generation = world.node.follower.generation();
+        world.calm();
+        if world.node.follower.generation() != generation {
+            world.dropped.extend(1..=world.server.head().seq.0);
+        }
+        world.check_holes();
+        prop_assert_eq!(world.node.follower.tally().forks, 0);
+    }
+
+    #[test]
+    fn what_is_admitted_in_one_lineage_is_one_history(steps in prop::collection::vec(rough_steps(), 0..120)) {
+        let mut world = World::new();
+        for step in steps {
+            world.step(step);
+            world.check_chains();
+        }
+        world.calm();
+        world.check_chains();
+    }
+}
