@@ -65,8 +65,9 @@ impl Barriers {
     /// The store's record says that this barrier was last raised at `seq` ([`Seq::ZERO`]: never, as far as kept).
     pub fn learn(&mut self, key: CacheKey, seq: Seq) {
         if self.raised.len() >= REMEMBERED && !self.raised.contains_key(&key) {
-            self.raised.clear();
-            self.complete_since = self.cursor.max(seq);
+            // Barriers may have come early, so the newest of those forgotten may lie above the cursor.
+            let newest = self.raised.drain().map(|(_, seq)| seq).max();
+            self.complete_since = self.cursor.max(seq).max(newest.unwrap_or_default());
         }
         let known = self.raised.entry(key).or_insert(seq);
         *known = (*known).max(seq);
