@@ -1,8 +1,14 @@
-//! The GPU marketplace's domain: GPUs, bookings, prices, and the ports of the systems of record that decide them.
+//! The GPU marketplace: GPUs, bookings, prices, the ports of the systems of record that decide them, and the
+//! service that shows them on every edge node.
 //!
-//! Nothing in these modules caches, publishes or talks to a network: a view here is computed from what the
-//! systems of record said, and is advisory from the moment it leaves them. The decision about a booking is
-//! [`BookingStore`]'s alone.
+//! It names no adapter of the cache and opens no connection. The decision about a booking is [`BookingStore`]'s
+//! alone; whatever is cached is a view, and advisory from the moment it leaves the systems of record.
+//!
+//! * The domain computes and waits for nobody: [`shelf`] turns what the records say into pages, price sheets, order
+//!   books and statistics; [`inventory`] and [`bookings`] hold the ports and their stores in memory.
+//! * The service, [`Marketplace`], reads all of it through an [`EdgeCache`](edge_cache::EdgeCache) and, after a change
+//!   was decided, rewrites the touched keys in order and tells every node. What is cached, and how long it lives,
+//!   stands in [`namespaces`].
 //!
 //! ```
 //! use std::sync::Arc;

@@ -62,7 +62,7 @@ pub(super) struct Spreading {
 
 #[derive(Clone)]
 enum PagePart {
-    One(Version, PageSummary),
+    One(Version, Arc<GpuPage>),
     All,
 }
 
@@ -92,7 +92,7 @@ impl Marketplace {
             let parts = shelves.entry(key.shelf).or_insert_with(|| Some(Vec::new()));
             match page.stands {
                 Some((version, page)) => parts.iter_mut().for_each(|parts| {
-                    parts.push(PagePart::One(version, PageSummary::of(&page)));
+                    parts.push(PagePart::One(version, Arc::clone(&page)));
                 }),
                 None => *parts = None,
             }
@@ -133,7 +133,6 @@ impl Marketplace {
         let Ok(mut event) = event.with_data(&news) else {
             return Effects::Queued;
         };
-        event.at_millis = self.source().now().as_millis().max(0).unsigned_abs();
         let mut keys = Vec::with_capacity(told.len());
         for (key, told) in &told {
             if let Told::At(version) = told {
@@ -305,15 +304,15 @@ impl PricedShelf {
         let (mut pages, mut of) = (self.sheet.pages.clone(), self.of.clone());
         let mut changed = false;
         for part in parts {
-            let PagePart::One(version, summary) = part else {
+            let PagePart::One(version, page) = part else {
                 return Merged::Unknown;
             };
-            let place = pages.iter().position(|page| page.page == summary.page);
+            let place = pages.iter().position(|summary| summary.page == page.key.page);
             let Some(stands) = place.and_then(|place| pages.get_mut(place).zip(of.get_mut(place))) else {
                 return Merged::Unknown;
             };
             if supersedes(*version, *stands.1) {
-                (*stands.0, *stands.1) = (summary.clone(), *version);
+                (*stands.0, *stands.1) = (PageSummary::of(page), *version);
                 changed = true;
             }
         }

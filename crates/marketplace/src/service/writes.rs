@@ -13,7 +13,7 @@ use super::{Effects, Marketplace};
 use crate::inventory::{OperatorStatus, Touched};
 use crate::shelf::ShelfKey;
 use crate::{
-    Booking, BookingLedgerError, BookingOutcome, BookingStoreError, CancelRequest, ChangeKind,
+    Booking, BookingId, BookingLedgerError, BookingOutcome, BookingStoreError, CancelRequest, ChangeKind,
     ConfirmRequest, ErrorKind, GpuId, HoldRequest, IdempotencyKey, Interval, InventoryError, Money,
     PriceVersion, ProviderId, ProviderStatus, Quote, UserId,
 };
@@ -111,6 +111,7 @@ impl Marketplace {
         };
         let cost = quote.cost_of(&interval).unwrap_or(quote.price_per_hour);
         let effects = match confirmed.decision() {
+            BookingOutcome::Won { .. } if self.was_told(&confirmed, &id) => Effects::None,
             BookingOutcome::Won { .. } => self.spread_booking(&gpu, news(ChangeKind::Confirmed, cost)).await,
             BookingOutcome::Gone => {
                 // Nobody will confirm what is left of it.
@@ -284,6 +285,11 @@ impl Marketplace {
             ..Touch::default()
         };
         self.spread(touch, announcement).await
+    }
+
+    /// Whether this answers a request again whose booking every node has heard of.
+    fn was_told(&self, outcome: &BookingOutcome, id: &BookingId) -> bool {
+        matches!(outcome, BookingOutcome::Replay(_)) && self.core.heard.contains(id, ChangeKind::Confirmed)
     }
 
     async fn in_service(&self, gpu: &GpuId) -> Result<bool, InventoryError> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use cache_l1::MemoryStores;
 use cache_memory::Hub;
 use edge_cache::{EdgeCache, Ports};
+use testkit::VirtualClock;
 
 use crate::inventory::{GpuRecord, MemoryInventory, OperatorStatus, PAGE_SIZE};
 use crate::shelf::ShelfKey;
@@ -17,15 +18,18 @@ pub(super) const HOUR: i64 = 3_600_000;
 
 pub(super) struct Market {
     pub(super) hub: Hub,
+    /// The nodes' time: the runtime's, which is paused.
+    time: Arc<VirtualClock>,
+    /// The stores' time.
     pub(super) clock: Arc<ManualClock>,
     pub(super) bookings: Arc<MemoryBookings>,
-    pub(super) inventory: Arc<MemoryInventory>,
     pub(super) records: Records,
 }
 
 impl Market {
     /// One shelf for each region and model, of so many GPUs each; every tenth of them has the same provider.
     pub(super) fn of(regions: &[&str], models: &[&str], gpus: usize) -> Self {
+        let time = Arc::new(VirtualClock::new());
         let clock = Arc::new(ManualClock::at(StoreTime::from_millis(0)));
         let bookings = Arc::new(MemoryBookings::new(clock.clone()));
         let inventory = Arc::new(MemoryInventory::new(clock.clone(), Currency::USD));
@@ -40,22 +44,23 @@ impl Market {
             bookings: bookings.clone(),
             ledger: bookings.clone(),
             inventory: inventory.clone(),
-            control: inventory.clone(),
+            control: inventory,
             pricing: Arc::new(ScarcityPricing),
             clock: clock.clone(),
         };
         Self {
-            hub: Hub::builder().seed(1).build(),
+            hub: Hub::builder().seed(1).clock(time.clone()).build(),
+            time,
             clock,
             bookings,
-            inventory,
             records,
         }
     }
 
     pub(super) async fn node(&self, name: &str) -> Marketplace {
         let end = Arc::new(self.hub.endpoint(name));
-        let ports = Ports::new(Arc::new(MemoryStores), end.clone(), end);
+        let mut ports = Ports::new(Arc::new(MemoryStores), end.clone(), end);
+        ports.clock = self.time.clone();
         let cache = Marketplace::register(EdgeCache::builder(ports))
             .node(name)
             .start();

@@ -4,3 +4,6 @@
 
 mod bookings;
 mod fixture;
+mod outbox;
+mod queries;
+mod truth;
