@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cache_core::{
-    Adopted, Adoption, CacheKey, FillBegun, FillCommitted, FillToken, Lineage, NewRecord, Op, ReadFrom, Record,
-    Reply, Seq, Shard, SharedStore, StoreDescription, StoreError, Write, Written,
+    Adopted, Adoption, CacheKey, FillBegun, FillCommitted, FillToken, Lineage, NewRecord, Op, ReadFrom,
+    Record, Reply, Seq, Shard, SharedStore, StoreDescription, StoreError, Write, Written,
 };
 use edge_cache::{Load, LoadContext};
 use futures_util::future::BoxFuture;
@@ -85,10 +85,10 @@ impl Source {
             source.0.calls.fetch_add(1, Ordering::SeqCst);
             *source.0.previous.lock().expect("source") = context.previous().copied();
             let (says, delay) = *source.0.says.lock().expect("source");
-            let mut unfinished = Unfinished(Some(Arc::clone(&source.0)));
+            let unfinished = Unfinished(Some(Arc::clone(&source.0)));
             Box::pin(async move {
                 tokio::time::sleep(delay).await;
-                unfinished.0 = None;
+                unfinished.done();
                 match says {
                     Says::Value(value) => Ok(Load::value(value)),
                     Says::ValueFor(value, ttl) => Ok(Load::value(value).with_ttl(ttl)),
@@ -105,6 +105,12 @@ impl Source {
 
 struct Unfinished(Option<Arc<Inner>>);
 
+impl Unfinished {
+    fn done(mut self) {
+        self.0 = None;
+    }
+}
+
 impl Drop for Unfinished {
     fn drop(&mut self) {
         if let Some(source) = self.0.take() {
@@ -119,20 +125,22 @@ pub(crate) struct Watch(Arc<Mutex<Log>>);
 
 #[derive(Default)]
 struct Log {
-    reads: usize,
     writes: Vec<(Shard, Op)>,
     lives: Vec<Duration>,
 }
 
 impl Watch {
     /// A wrap for [`tests::FleetOptions::shared`].
-    pub(crate) fn wrap(&self) -> Option<Arc<dyn Fn(Arc<dyn SharedStore>) -> Arc<dyn SharedStore> + Send + Sync>> {
+    pub(crate) fn wrap(
+        &self,
+    ) -> Option<Arc<dyn Fn(Arc<dyn SharedStore>) -> Arc<dyn SharedStore> + Send + Sync>> {
         let watch = self.clone();
-        Some(Arc::new(move |inner| Arc::new(Watched { inner, watch: watch.clone() })))
-    }
-
-    pub(crate) fn reads(&self) -> usize {
-        self.0.lock().expect("watch").reads
+        Some(Arc::new(move |inner| {
+            Arc::new(Watched {
+                inner,
+                watch: watch.clone(),
+            })
+        }))
     }
 
     pub(crate) fn writes(&self) -> Vec<(Shard, Op)> {
@@ -158,7 +166,6 @@ impl SharedStore for Watched {
         keys: &[CacheKey],
         from: ReadFrom,
     ) -> Result<Reply<Vec<Option<Record>>>, StoreError> {
-        self.watch.0.lock().expect("watch").reads += 1;
         self.inner.read(shard, keys, from).await
     }
 
@@ -171,7 +178,9 @@ impl SharedStore for Watched {
         token: FillToken,
         lease: Duration,
     ) -> Result<Reply<FillBegun>, StoreError> {
-        self.inner.begin_fill(shard, key, newer_than, lineage, token, lease).await
+        self.inner
+            .begin_fill(shard, key, newer_than, lineage, token, lease)
+            .await
     }
 
     async fn commit_fill(
@@ -182,12 +191,22 @@ impl SharedStore for Watched {
         token: FillToken,
         record: Option<NewRecord>,
     ) -> Result<Reply<FillCommitted>, StoreError> {
-        self.watch.0.lock().expect("watch").lives.extend(record.as_ref().map(|record| record.ttl));
+        self.watch
+            .0
+            .lock()
+            .expect("watch")
+            .lives
+            .extend(record.as_ref().map(|record| record.ttl));
         self.inner.commit_fill(shard, key, lineage, token, record).await
     }
 
     async fn write(&self, write: Write) -> Result<Reply<Written>, StoreError> {
-        self.watch.0.lock().expect("watch").writes.push((write.shard, write.op.clone()));
+        self.watch
+            .0
+            .lock()
+            .expect("watch")
+            .writes
+            .push((write.shard, write.op.clone()));
         self.inner.write(write).await
     }
 

@@ -14,7 +14,9 @@ use crate::doubles::{Says, Source};
 const HARD: Duration = Duration::from_millis(500);
 const NUMBERS: Namespace<u64> = Namespace::new(
     "numbers",
-    Policy::event_driven(Duration::from_secs(30)).with_jitter(Permille(0)).with_timeouts(None, HARD),
+    Policy::event_driven(Duration::from_secs(30))
+        .with_jitter(Permille(0))
+        .with_timeouts(None, HARD),
 );
 
 async fn fleet() -> Fleet {
@@ -33,7 +35,10 @@ async fn failure(fleet: &Fleet, source: &Source) -> Arc<LoadError> {
 async fn the_place_is_free(fleet: &Fleet) {
     let key = NUMBERS.key(&[("id", &1)]);
     let stats = fleet.nodes[0].stats().total();
-    assert_eq!((stats.loads, stats.load_failures, stats.memory.in_flight), (1, 1, 0));
+    assert_eq!(
+        (stats.loads, stats.load_failures, stats.memory.in_flight),
+        (1, 1, 0)
+    );
     let (asked, source) = (tokio::time::Instant::now(), Source::of(8));
     for node in fleet.nodes.iter().rev() {
         let answer = node.get_or_load(&key, source.loader()).await.expect("loaded");
@@ -46,7 +51,10 @@ async fn the_place_is_free(fleet: &Fleet) {
 async fn an_error_of_the_loader_reaches_its_caller_with_its_cause() {
     let fleet = fleet().await;
     let error = failure(&fleet, &Source::saying(Says::Error)).await;
-    assert!(matches!(&*error, LoadError::Failed(cause) if cause.to_string() == "the source is broken"), "{error:?}");
+    assert!(
+        matches!(&*error, LoadError::Failed(cause) if cause.to_string() == "the source is broken"),
+        "{error:?}"
+    );
     the_place_is_free(&fleet).await;
     fleet.shutdown().await;
 }
@@ -79,7 +87,10 @@ async fn a_loader_that_panics_before_its_first_await_is_an_error_as_well() {
 #[tokio::test(start_paused = true)]
 async fn the_hard_timeout_drops_the_load_and_frees_its_place() {
     let fleet = fleet().await;
-    let (source, asked) = (Source::of(7).slow(Duration::from_secs(3_600)), tokio::time::Instant::now());
+    let (source, asked) = (
+        Source::of(7).slow(Duration::from_secs(3_600)),
+        tokio::time::Instant::now(),
+    );
     let error = failure(&fleet, &source).await;
     assert!(matches!(&*error, LoadError::TimedOut), "{error:?}");
     assert_eq!(asked.elapsed(), HARD);
@@ -92,9 +103,15 @@ async fn the_hard_timeout_drops_the_load_and_frees_its_place() {
 async fn not_modified_without_an_earlier_value_is_an_error_and_not_an_absence() {
     let fleet = fleet().await;
     let source = Source::saying(Says::NotModified);
-    assert!(matches!(*failure(&fleet, &source).await, LoadError::NothingToKeep));
+    assert!(matches!(
+        *failure(&fleet, &source).await,
+        LoadError::NothingToKeep
+    ));
     fleet.hub.partition("node-0", cache_memory::Cut::Data);
-    assert!(matches!(*failure(&fleet, &source).await, LoadError::NothingToKeep));
+    assert!(matches!(
+        *failure(&fleet, &source).await,
+        LoadError::NothingToKeep
+    ));
     fleet.hub.heal("node-0");
     fleet.shutdown().await;
 }
@@ -104,7 +121,9 @@ async fn a_refresh_whose_loader_panics_or_hangs_is_an_error_and_changes_nothing(
     let fleet = fleet().await;
     let key = NUMBERS.key(&[("id", &1)]);
     fleet.nodes[0].put(&key, 7).await.expect("put");
-    let panics = fleet.nodes[0].refresh(&key, Source::saying(Says::Panic).loader()).await;
+    let panics = fleet.nodes[0]
+        .refresh(&key, Source::saying(Says::Panic).loader())
+        .await;
     assert!(
         matches!(&panics, Err(CacheError::Load(error)) if matches!(**error, LoadError::Panicked)),
         "{panics:?}"

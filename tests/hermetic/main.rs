@@ -4,5 +4,14 @@
 
 mod basics;
 mod doubles;
+mod events;
+mod lifetimes;
 mod loader_failures;
+mod many;
+mod operations;
+mod options;
+mod outages;
 mod single_flight;
+mod stale;
+mod tags;
+mod writes;

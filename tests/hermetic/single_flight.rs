@@ -11,8 +11,10 @@ use tests::{Fleet, FleetOptions};
 
 use crate::doubles::Source;
 
-const NUMBERS: Namespace<u64> =
-    Namespace::new("numbers", Policy::event_driven(Duration::from_secs(30)).with_jitter(Permille(0)));
+const NUMBERS: Namespace<u64> = Namespace::new(
+    "numbers",
+    Policy::event_driven(Duration::from_secs(30)).with_jitter(Permille(0)),
+);
 
 const SLOW: Duration = Duration::from_millis(100);
 
@@ -44,7 +46,10 @@ async fn a_hundred_readers_on_two_nodes_share_one_load() {
     }
     assert_eq!(source.calls(), 1);
     for node in &fleet.nodes {
-        let hit = node.peek(&key).expect("registered").expect("in memory of both nodes");
+        let hit = node
+            .peek(&key)
+            .expect("registered")
+            .expect("in memory of both nodes");
         assert_eq!((*hit, hit.tier()), (7, Tier::L1));
         assert_eq!(node.stats().total().memory.in_flight, 0);
     }
@@ -54,7 +59,10 @@ async fn a_hundred_readers_on_two_nodes_share_one_load() {
 #[tokio::test(start_paused = true)]
 async fn a_load_whose_readers_all_went_away_is_dropped_and_its_place_is_free_at_once() {
     let fleet = fleet().await;
-    let (key, source) = (NUMBERS.key(&[("id", &1)]), Source::of(7).slow(Duration::from_secs(1)));
+    let (key, source) = (
+        NUMBERS.key(&[("id", &1)]),
+        Source::of(7).slow(Duration::from_secs(1)),
+    );
     let readers = join_all((0..10).map(|_| fleet.nodes[0].get_or_load(&key, source.loader())));
     assert!(tokio::time::timeout(SLOW, readers).await.is_err());
     // The fetch's task is dropped as soon as it is its turn.
@@ -67,7 +75,11 @@ async fn a_load_whose_readers_all_went_away_is_dropped_and_its_place_is_free_at_
         let asked = tokio::time::Instant::now();
         let answer = node.get_or_load(&key, fast.loader()).await.expect("loaded");
         assert_eq!(answer.as_deref(), Some(&8));
-        assert!(asked.elapsed() < SLOW, "the dropped load's lease is still waited for: {:?}", asked.elapsed());
+        assert!(
+            asked.elapsed() < SLOW,
+            "the dropped load's lease is still waited for: {:?}",
+            asked.elapsed()
+        );
     }
     assert_eq!(fast.calls(), 1);
     fleet.shutdown().await;
@@ -117,7 +129,8 @@ async fn a_reader_without_a_loader_does_not_make_one_with_a_loader_miss() {
     });
     let (key, source) = (NUMBERS.key(&[("id", &1)]), Source::of(7));
     let node = &fleet.nodes[0];
-    let (without, with) = futures_util::future::join(node.get(&key), node.get_or_load(&key, source.loader())).await;
+    let (without, with) =
+        futures_util::future::join(node.get(&key), node.get_or_load(&key, source.loader())).await;
     assert!(without.expect("get").is_none());
     assert_eq!(with.expect("loaded").as_deref(), Some(&7));
     fleet.shutdown().await;

@@ -5,23 +5,25 @@
 use crate::run::{Scenario, TIMING, Trouble, simulate};
 
 /// Seeds of one run: `SIM_FIRST_SEED` and `SIM_SEEDS`, or a few.
+fn seeds() -> std::ops::Range<u64> {
+    let first = from_outside("SIM_FIRST_SEED", 1);
+    first..first + from_outside("SIM_SEEDS", 20)
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "a test binary is a composition root: how long it runs is asked from outside"
 )]
-fn seeds() -> std::ops::Range<u64> {
-    let number = |name, default| {
-        std::env::var(name)
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(default)
-    };
-    let first = number("SIM_FIRST_SEED", 1);
-    first..first + number("SIM_SEEDS", 6)
+fn from_outside(name: &str, default: u64) -> u64 {
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
 }
 
 fn hold(trouble: Trouble) {
-    let scenario = Scenario::new(trouble);
+    let mut scenario = Scenario::new(trouble);
+    scenario.traced = from_outside("SIM_TRACE", 0) == 1;
     let (mut reads, mut oldest, mut broken) = (0, std::time::Duration::ZERO, Vec::new());
     for seed in seeds() {
         let verdict = simulate(&scenario, seed);
@@ -65,6 +67,10 @@ fn the_same_seed_gives_the_same_run() {
     for trouble in [Trouble::None, Trouble::Network, Trouble::Failovers] {
         let scenario = Scenario::new(trouble);
         let (one, two) = (simulate(&scenario, 7), simulate(&scenario, 7));
-        assert_eq!((one.reads, one.oldest), (two.reads, two.oldest), "under {trouble:?}");
+        assert_eq!(
+            (one.reads, one.oldest),
+            (two.reads, two.oldest),
+            "under {trouble:?}"
+        );
     }
 }

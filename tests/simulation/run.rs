@@ -29,14 +29,14 @@ const NODES: usize = 4;
 const TAG: &str = "even";
 
 /// The spans of the simulated promises: a tenth of the defaults, so that a short run sees many leases.
-pub const TIMING: Timing = Timing {
+pub(crate) const TIMING: Timing = Timing {
     lease: Duration::from_millis(300),
     deadline: Duration::from_millis(200),
 };
 
 /// What the fleet lives through.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Trouble {
+pub(crate) enum Trouble {
     /// Nothing.
     None,
     /// A bad network, freezes and partitions.
@@ -47,14 +47,16 @@ pub enum Trouble {
 
 /// What is simulated.
 #[derive(Clone)]
-pub struct Scenario {
-    pub trouble: Trouble,
-    pub span: Duration,
-    pub options: FleetOptions,
+pub(crate) struct Scenario {
+    pub(crate) trouble: Trouble,
+    pub(crate) span: Duration,
+    pub(crate) options: FleetOptions,
+    /// Whether every read and write is printed.
+    pub(crate) traced: bool,
 }
 
 impl Scenario {
-    pub fn new(trouble: Trouble) -> Self {
+    pub(crate) fn new(trouble: Trouble) -> Self {
         let options = FleetOptions {
             nodes: NODES,
             timing: TIMING,
@@ -65,12 +67,13 @@ impl Scenario {
             trouble,
             span: Duration::from_secs(4),
             options,
+            traced: false,
         }
     }
 }
 
 /// Runs a scenario under one seed.
-pub fn simulate(scenario: &Scenario, seed: u64) -> Verdict {
+pub(crate) fn simulate(scenario: &Scenario, seed: u64) -> Verdict {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -82,10 +85,8 @@ pub fn simulate(scenario: &Scenario, seed: u64) -> Verdict {
 async fn live(scenario: Scenario, seed: u64) -> Verdict {
     let keys: Vec<Key<u64>> = (0..KEYS).map(|id| VALUES.key(&[("id", &id)])).collect();
     let tagged = (0..KEYS).map(|id| id % 2 == 0).collect();
-    let truth = Arc::new(Truth::new(
-        keys.iter().map(|key| key.raw().clone()).collect(),
-        tagged,
-    ));
+    let raw = keys.iter().map(|key| key.raw().clone()).collect();
+    let truth = Arc::new(Truth::new(raw, tagged, scenario.traced));
     let options = FleetOptions {
         seed,
         witness: Some(truth.clone()),
@@ -161,7 +162,11 @@ impl World {
         };
         // A read that fails in an outage broke no promise.
         if let Ok(Some(value)) = node.get_or_load(&self.keys[key], loader).await {
-            if std::env::var("SIM_DEBUG").is_ok() { eprintln!("{:?} node {index} read key {key} value {} {:?} {:?}", self.clock.now(), *value, value.tier(), value.version().seq); }
+            let (tier, seq) = (value.tier(), value.version().seq);
+            self.truth.trace(
+                self.clock.now(),
+                format_args!("node {index} reads key {key} = {} from {tier:?} at {seq}", *value),
+            );
             self.truth.end(begun, *value, TIMING.lease);
         }
     }
@@ -176,7 +181,10 @@ impl World {
                 2 if key % 2 == 0 => node.invalidate_tag(TAG).await,
                 _ => node.invalidate(&self.keys[key]).await,
             };
-            if std::env::var("SIM_DEBUG").is_ok() { eprintln!("{:?} node {index} wrote key {key} value {value}: {told:?}", self.clock.now()); }
+            self.truth.trace(
+                self.clock.now(),
+                format_args!("node {index} makes key {key} = {value}: {told:?}"),
+            );
             if told.is_ok() || node.invalidate(&self.keys[key]).await.is_ok() {
                 self.truth.acknowledged(index, key, value);
             }

@@ -7,14 +7,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cache_core::{
-    Barrier, BincodeCodec, CacheKey, Head, Moment, Op, Payload, SchemaFingerprint, Seq, Shard, Write,
+    Barrier, BincodeCodec, CacheKey, Head, Lane, Moment, Op, Payload, SchemaFingerprint, Seq, Shard, Write,
     decode_value, open,
 };
 use cache_memory::Witness;
 
 /// A promise that a read broke.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Breach {
+pub(crate) enum Breach {
     /// G1: this node's acknowledged write is missing.
     OwnWrite,
     /// G2: an earlier read of this node had a newer value.
@@ -36,9 +36,10 @@ struct KeyTruth {
 
 /// The truth about all keys of a run.
 #[derive(Debug)]
-pub struct Truth {
+pub(crate) struct Truth {
     keys: Vec<CacheKey>,
     tagged: Vec<bool>,
+    traced: bool,
     state: Mutex<State>,
 }
 
@@ -56,7 +57,7 @@ struct State {
 
 /// A read that has begun, with what it must not be older than.
 #[derive(Clone, Copy, Debug)]
-pub struct Begun {
+pub(crate) struct Begun {
     node: usize,
     key: usize,
     at: Moment,
@@ -66,21 +67,22 @@ pub struct Begun {
 
 /// What a run came to.
 #[derive(Clone, Debug, Default)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     /// Reads that were judged.
-    pub reads: u64,
+    pub(crate) reads: u64,
     /// Broken promises, and how often.
-    pub breaches: HashMap<Breach, u64>,
+    pub(crate) breaches: HashMap<Breach, u64>,
     /// The longest time by which a read was behind what had been published.
-    pub oldest: Duration,
+    pub(crate) oldest: Duration,
 }
 
 impl Truth {
-    pub fn new(keys: Vec<CacheKey>, tagged: Vec<bool>) -> Self {
+    pub(crate) fn new(keys: Vec<CacheKey>, tagged: Vec<bool>, traced: bool) -> Self {
         let truth = keys.iter().map(|_| KeyTruth::default()).collect();
         Self {
             keys,
             tagged,
+            traced,
             state: Mutex::new(State {
                 truth,
                 ..State::default()
@@ -88,27 +90,34 @@ impl Truth {
         }
     }
 
+    /// Prints a step of a traced run.
+    pub(crate) fn trace(&self, at: Moment, step: std::fmt::Arguments<'_>) {
+        if self.traced {
+            println!("{:>9.3} {step}", at.as_nanos() as f64 / 1e9);
+        }
+    }
+
     /// What the system of record holds now.
-    pub fn value(&self, key: usize) -> u64 {
+    pub(crate) fn value(&self, key: usize) -> u64 {
         self.state().truth[key].value
     }
 
     /// Changes the system of record.
-    pub fn commit(&self, key: usize) -> u64 {
+    pub(crate) fn commit(&self, key: usize) -> u64 {
         let mut state = self.state();
         state.truth[key].value += 1;
         state.truth[key].value
     }
 
     /// The node was told that its change to this value is known to the cache.
-    pub fn acknowledged(&self, node: usize, key: usize, value: u64) {
+    pub(crate) fn acknowledged(&self, node: usize, key: usize, value: u64) {
         let mut state = self.state();
         let own = state.own.entry((node, key)).or_default();
         *own = (*own).max(value);
     }
 
     /// A read begins.
-    pub fn begin(&self, node: usize, key: usize, at: Moment) -> Begun {
+    pub(crate) fn begin(&self, node: usize, key: usize, at: Moment) -> Begun {
         let state = self.state();
         let own = state.own.get(&(node, key)).copied().unwrap_or(0);
         let newest_read = state.newest_read.get(&(node, key)).copied().unwrap_or(0);
@@ -122,7 +131,7 @@ impl Truth {
     }
 
     /// A read ended with this value.
-    pub fn end(&self, read: Begun, value: u64, bound: Duration) {
+    pub(crate) fn end(&self, read: Begun, value: u64, bound: Duration) {
         let mut state = self.state();
         state.reads += 1;
         let missed = state.truth[read.key]
@@ -142,20 +151,20 @@ impl Truth {
             (Breach::TooOld, behind > bound),
         ];
         for (breach, _) in breaches.into_iter().filter(|(_, broken)| *broken) {
-            if std::env::var("SIM_DEBUG").is_ok() { eprintln!("{breach:?} node {} key {} began {:?} own {} newest {} got {} sor {} ann {:?}", read.node, read.key, read.at, read.own, read.newest_read, value, state.truth[read.key].value, state.truth[read.key].announced.iter().rev().take(6).collect::<Vec<_>>()); }
+            self.trace(read.at, format_args!("{breach:?}: {read:?} ended with {value}"));
             *state.breaches.entry(breach).or_default() += 1;
         }
     }
 
     /// Everything has come to rest: a read must have the newest value.
-    pub fn at_rest(&self, key: usize, value: u64) {
+    pub(crate) fn at_rest(&self, key: usize, value: u64) {
         let mut state = self.state();
         if value != state.truth[key].value {
             *state.breaches.entry(Breach::NeverCaughtUp).or_default() += 1;
         }
     }
 
-    pub fn verdict(&self) -> Verdict {
+    pub(crate) fn verdict(&self) -> Verdict {
         let state = self.state();
         Verdict {
             reads: state.reads,
@@ -176,6 +185,10 @@ impl Truth {
         seq: Seq,
         at: Moment,
     ) {
+        if shard.lane() != Lane::Critical {
+            // Barriers are raised in both lanes; the keys of this run are in one.
+            return;
+        }
         let mut state = self.state();
         for key in (0..self.keys.len()).filter(|key| which(*key)) {
             let truth = &mut state.truth[key];

@@ -13,7 +13,7 @@ use cache_core::{
 };
 
 /// Memory that installs a fill although an event came in between.
-pub struct WithoutInFlightFloor<T: ?Sized>(pub Arc<T>);
+pub(crate) struct WithoutInFlightFloor<T: ?Sized>(pub(crate) Arc<T>);
 
 impl LocalStores for WithoutInFlightFloor<dyn LocalStores> {
     fn open(&self, namespace: &'static str, limits: LocalLimits) -> Arc<dyn LocalStore> {
@@ -72,7 +72,7 @@ fn as_of(entry: &Entry, floor: Seq) -> Entry {
 }
 
 /// A store that takes what was loaded although a write came in between.
-pub struct WithoutFillLease(pub Arc<dyn SharedStore>);
+pub(crate) struct WithoutFillLease(pub(crate) Arc<dyn SharedStore>);
 
 #[async_trait]
 impl SharedStore for WithoutFillLease {

@@ -93,7 +93,12 @@ impl Fleet {
             builder = builder.witness(Arc::clone(witness));
         }
         let hub = builder.build();
-        let mut fleet = Self { hub, nodes: Vec::new(), options, clock };
+        let mut fleet = Self {
+            hub,
+            nodes: Vec::new(),
+            options,
+            clock,
+        };
         for _ in 0..fleet.options.nodes {
             fleet.join(&register);
         }
@@ -108,7 +113,10 @@ impl Fleet {
         let shared: Arc<dyn SharedStore> = endpoint.clone();
         let mut ports = Ports::new(
             options.local.as_ref().map_or(local.clone(), |wrap| wrap(local)),
-            options.shared.as_ref().map_or(shared.clone(), |wrap| wrap(shared)),
+            options
+                .shared
+                .as_ref()
+                .map_or(shared.clone(), |wrap| wrap(shared)),
             endpoint,
         );
         ports.clock = self.clock.clone();

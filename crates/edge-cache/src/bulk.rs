@@ -3,10 +3,12 @@
 //! Each key keeps its own fetch, with all of its promises; only their loaders meet here.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cache_core::CacheKey;
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
@@ -18,8 +20,15 @@ use crate::value::Erased;
 const GATHER: Duration = Duration::from_millis(5);
 
 /// What a bulk loader found: keys that are missing here are absent.
-pub(crate) type Found = Result<HashMap<CacheKey, Erased>, Arc<str>>;
+pub(crate) type Found = Result<HashMap<CacheKey, Erased>, Failure>;
 pub(crate) type BulkLoader = Arc<dyn Fn(Vec<CacheKey>) -> BoxFuture<'static, Found> + Send + Sync>;
+
+/// Why a bulk loader found nothing.
+#[derive(Clone, Debug)]
+pub(crate) enum Failure {
+    Failed(Arc<str>),
+    Panicked,
+}
 
 /// Gathers the keys that need loading and loads them together.
 pub(crate) struct Gathering {
@@ -61,7 +70,8 @@ impl Gathering {
             Ok(values) => values.get(&key).map_or(ErasedOutcome::Absent, |value| {
                 ErasedOutcome::Value(Arc::clone(value))
             }),
-            Err(error) => return Err(LoadError::Failed(error.to_string().into())),
+            Err(Failure::Failed(error)) => return Err(LoadError::Failed(error.to_string().into())),
+            Err(Failure::Panicked) => return Err(LoadError::Panicked),
         };
         Ok(ErasedLoad {
             outcome,
@@ -93,6 +103,8 @@ impl Gathering {
             .unwrap_or_else(PoisonError::into_inner)
             .take_if(|open| Arc::ptr_eq(open, round));
         let keys = round.keys.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        (self.loader)(keys).await
+        // Caught here, or every key of the round would call the loader once more.
+        let loading = AssertUnwindSafe(async { (self.loader)(keys).await }).catch_unwind();
+        loading.await.unwrap_or(Err(Failure::Panicked))
     }
 }

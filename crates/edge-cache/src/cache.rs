@@ -16,7 +16,7 @@ use event_bus::{
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::bulk::{BulkLoader, Gathering};
+use crate::bulk::{BulkLoader, Failure, Gathering};
 use crate::engine::Engine;
 use crate::load::{ErasedLoader, erase};
 use crate::memory::{Memory, NamespaceState};
@@ -184,6 +184,7 @@ impl EdgeCacheBuilder {
             dispatcher,
             outbox: std::sync::Mutex::new(Outbox::default()),
             owed: 0.into(),
+            paying: 0.into(),
             owed_came: tokio::sync::Notify::new(),
             tasks,
             stop,
@@ -338,7 +339,7 @@ impl EdgeCache {
             Box::pin(async move {
                 let values = loading
                     .await
-                    .map_err(|error| Arc::<str>::from(error.to_string()))?;
+                    .map_err(|error| Failure::Failed(Arc::from(error.to_string())))?;
                 Ok(values
                     .into_iter()
                     .map(|(key, value)| (key.raw().clone(), Arc::new(value) as Erased))

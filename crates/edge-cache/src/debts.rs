@@ -3,6 +3,7 @@
 //! What is owed is decided elsewhere; nothing is forgotten here before the store has acknowledged it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cache_core::{Change, Expect, Op, Propagation};
 use event_bus::Debt;
@@ -61,6 +62,7 @@ impl Engine {
                     .collect(),
             ),
         };
+        let _paying = Paying::count(&self.paying);
         match self.write(debt.shard(), op).await {
             Ok(Acknowledged { version, .. }) => {
                 match &debt {
@@ -77,5 +79,21 @@ impl Engine {
                 tracing::warn!(%error, shard = %debt.shard(), "an owed invalidation was refused and stays owed")
             }
         }
+    }
+}
+
+/// One payment under way; over when dropped.
+struct Paying<'a>(&'a AtomicUsize);
+
+impl<'a> Paying<'a> {
+    fn count(payments: &'a AtomicUsize) -> Self {
+        payments.fetch_add(1, Ordering::AcqRel);
+        Self(payments)
+    }
+}
+
+impl Drop for Paying<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -133,7 +133,9 @@ pub(crate) fn make_entry(
     } = opened;
     let fresh = basis.remaining.saturating_sub(envelope.grace);
     let in_memory = fresh.min(shortened(policy.l1_ttl, policy.jitter, ports.entropy.draw()));
-    let fresh_until = basis.now + in_memory;
+    // A record in its grace expired a while ago, and whoever is served it is told how long.
+    let expired_for = envelope.grace.saturating_sub(basis.remaining);
+    let fresh_until = (basis.now + in_memory).back(expired_for);
     Entry {
         value,
         version: basis.version,
@@ -153,15 +155,15 @@ pub(crate) fn make_entry(
     }
 }
 
-/// The same entry, expired, that is to be served until `retry`: then the loader is asked again.
-pub(crate) fn throttled(entry: &Entry, retry: Moment) -> Entry {
+/// The same entry, fresh until then, that is to be served until `retry`: then the loader is asked again.
+pub(crate) fn throttled(entry: &Entry, fresh_until: Moment, retry: Moment) -> Entry {
     Entry {
         value: entry.value.clone(),
         version: entry.version,
         as_of: entry.as_of,
         generation: entry.generation,
         born: entry.born,
-        fresh_until: entry.fresh_until,
+        fresh_until,
         usable_until: entry.usable_until,
         refresh_from: retry,
         tags: Arc::clone(&entry.tags),

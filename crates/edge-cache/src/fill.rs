@@ -2,8 +2,8 @@
 //!
 //! It runs as a task of its own, so that readers come and go; when all have gone it is dropped, and its slot is free.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cache_core::{
@@ -11,12 +11,11 @@ use cache_core::{
     ReadFrom, Record, Seq, Shard, Ticket, Version,
 };
 use event_bus::{Probe, Source, Standing, Verdict, barrier_keys};
-use futures_util::FutureExt as _;
 use tokio::time::timeout;
 
 use crate::engine::{Engine, source_of};
 use crate::entries::{Basis, Opened, make_entry, open_body, seal_value, throttled};
-use crate::load::{ErasedLoad, ErasedLoader, ErasedOutcome};
+use crate::load::{ErasedLoad, ErasedLoader};
 use crate::memory::NamespaceState;
 use crate::reading::Call;
 use crate::rendezvous::{FillOutcome, Rendezvous};
@@ -26,6 +25,8 @@ use crate::{CacheError, LoadError, Tier};
 /// Times a fetch starts over within its deadline before it returns what it has without keeping it. A key that is
 /// invalidated faster than it can be loaded would never end otherwise.
 const ATTEMPTS: u32 = 12;
+/// How long a read waits for a debt that is being paid, before it asks the source.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// Shortest and longest pause while another node loads.
 const POLL: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
 
@@ -70,7 +71,12 @@ impl Fill {
             self.ticket,
             Arc::clone(&self.rendezvous),
         )));
-        let outcome = self.fetch(&mut guard).await;
+        let engine = Arc::clone(&self.engine);
+        let outcome = tokio::select! {
+            biased;
+            () = engine.stop.cancelled() => return,
+            outcome = self.fetch(&mut guard) => outcome,
+        };
         guard.0 = None;
         self.rendezvous.complete(outcome);
     }
@@ -114,6 +120,9 @@ impl Fill {
                     {
                         Finished::Installed => return FillOutcome::Found(entry, tier),
                         Finished::Superseded { .. } => from = ReadFrom::Primary,
+                        Finished::NotYours if self.call.options.is_private() => {
+                            return FillOutcome::Found(entry, tier);
+                        }
                         Finished::NotYours => match self.engine.begin_with(&self.call, &self.rendezvous) {
                             Begun::Lead(ticket) => {
                                 self.ticket = ticket;
@@ -122,10 +131,16 @@ impl Fill {
                                 }
                             }
                             Begun::Join(other) => {
-                                return match other.downcast::<Rendezvous>() {
-                                    Ok(other) => other.wait().await,
-                                    Err(_foreign) => FillOutcome::Dropped,
+                                let Ok(other) = other.downcast::<Rendezvous>() else {
+                                    return FillOutcome::Dropped;
                                 };
+                                match other.wait().await {
+                                    // That one had no loader to ask; this one has.
+                                    FillOutcome::Absent if self.call.loader.is_some() => {
+                                        from = ReadFrom::Primary;
+                                    }
+                                    outcome => return outcome,
+                                }
                             }
                         },
                     }
@@ -135,12 +150,18 @@ impl Fill {
     }
 
     fn deadline(&self) -> Moment {
-        let limit = self
-            .call
+        self.engine.ports.clock.now() + self.limit()
+    }
+
+    fn started(&self, deadline: Moment) -> Moment {
+        deadline.back(self.limit())
+    }
+
+    fn limit(&self) -> Duration {
+        self.call
             .policy
             .hard_timeout
-            .min(self.engine.lane(self.call.shard).timing().deadline);
-        self.engine.ports.clock.now() + limit
+            .min(self.engine.lane(self.call.shard).timing().deadline)
     }
 
     async fn attempt(&mut self, from: ReadFrom, deadline: Moment) -> Step {
@@ -149,6 +170,12 @@ impl Fill {
             return self.direct(deadline, Reason::AskedFor).await;
         }
         if engine.owes(shard, &self.call.key) {
+            // What is loaded while a debt is being paid may be newer than what others fill right after it, so it would
+            // have to be owed again: a short wait spares that round.
+            let patient = engine.ports.clock.now() < self.started(deadline) + PATIENCE;
+            if patient && engine.paying.load(Ordering::Acquire) > 0 {
+                return Step::Wait(POLL.1);
+            }
             return self.direct(deadline, Reason::Owed).await;
         }
         let lane = engine.lane(shard);
@@ -161,7 +188,11 @@ impl Fill {
             return self.load_under_lease(Seq(u64::MAX), deadline).await;
         }
         let keys = [self.call.key.clone()];
-        let reply = timeout(self.left(deadline), engine.ports.shared.read(shard, &keys, from)).await;
+        let reply = timeout(
+            self.patience(deadline),
+            engine.ports.shared.read(shard, &keys, from),
+        )
+        .await;
         let Ok(Ok(reply)) = reply else {
             return self.direct(deadline, Reason::Unavailable).await;
         };
@@ -206,7 +237,12 @@ impl Fill {
         };
         let barriers = barrier_keys(&namespace.barrier, &opened.envelope.tags);
         let mut standing = lane.judge(opened.envelope.stamp, &barriers);
-        if standing == Standing::Unknown {
+        // Without a lease on the barriers, one may have been raised that this node has not heard of.
+        let barriers_are_current = lane.leased(
+            Shard::barriers(self.call.shard.lane()),
+            engine.ports.clock.ceiling(),
+        );
+        if standing == Standing::Unknown || (standing == Standing::Valid && !barriers_are_current) {
             if !self.learn(&barriers).await {
                 return Worth::Unclear;
             }
@@ -285,7 +321,7 @@ impl Fill {
         let token = FillToken(engine.ports.entropy.draw());
         let left = self.left(deadline);
         let reply = timeout(
-            left,
+            self.patience(deadline),
             engine
                 .ports
                 .shared
@@ -306,44 +342,41 @@ impl Fill {
             (Some(FillBegun::Wait(longest)), _) => Step::Wait(longest),
             (Some(FillBegun::Lease), Some(_)) => {
                 self.namespace().counters.add(Count::L2Miss);
-                let lease = Lease {
+                let mut lease = Lease {
+                    engine,
+                    call: self.call.clone(),
                     token,
                     stamp,
                     lineage,
+                    held: true,
                 };
-                self.load_and_commit(&loader, &lease, deadline).await
+                self.load_and_commit(&loader, &mut lease, deadline).await
             }
         }
     }
 
-    async fn load_and_commit(&mut self, loader: &ErasedLoader, lease: &Lease, deadline: Moment) -> Step {
+    async fn load_and_commit(&mut self, loader: &ErasedLoader, lease: &mut Lease, deadline: Moment) -> Step {
         let load = match self.load(loader, deadline).await {
             Ok(load) => load,
             Err(error) => {
-                self.release(lease).await;
+                lease.release().await;
                 return self.failed(error);
             }
         };
         let policy = self.call.policy;
-        let negative = matches!(load.outcome, ErasedOutcome::Absent);
-        let ttl = if negative {
-            policy.negative_ttl
-        } else {
-            Some(load.ttl.unwrap_or(policy.l2_ttl))
+        let value = match load.outcome.value(self.stale.as_ref()) {
+            Ok(value) => value,
+            Err(error) => {
+                lease.release().await;
+                return self.failed(error);
+            }
         };
-        let value: EntryValue = match load.outcome {
-            ErasedOutcome::Value(value) => Some(value),
-            ErasedOutcome::Absent => None,
-            ErasedOutcome::NotModified => match self.stale.as_ref().and_then(|entry| entry.value.clone()) {
-                Some(value) => Some(value),
-                None => {
-                    self.release(lease).await;
-                    return self.failed(LoadError::NothingToKeep);
-                }
-            },
+        let ttl = match &value {
+            Some(_) => Some(load.ttl.unwrap_or(policy.l2_ttl)),
+            None => policy.negative_ttl,
         };
         let Some(ttl) = ttl.filter(|_| self.call.options.l2.writes()) else {
-            self.release(lease).await;
+            lease.release().await;
             return Step::Done(self.uncached(value, load.tags, lease.stamp));
         };
         let sealed = seal_value(
@@ -358,7 +391,7 @@ impl Fill {
         match sealed {
             Ok((record, opened)) => self.commit(lease, record, opened, deadline).await,
             Err(error) => {
-                self.release(lease).await;
+                lease.release().await;
                 Step::Done(FillOutcome::Failed(error))
             }
         }
@@ -366,7 +399,7 @@ impl Fill {
 
     async fn commit(
         &self,
-        lease: &Lease,
+        lease: &mut Lease,
         record: cache_core::NewRecord,
         opened: Opened,
         deadline: Moment,
@@ -382,8 +415,9 @@ impl Fill {
                 .commit_fill(shard, &self.call.key, lease.lineage, lease.token, Some(record));
         let reply = timeout(lane.timing().deadline, commit).await;
         let Ok(Ok(reply)) = reply else {
-            return Step::Done(self.uncached(opened.value, opened.envelope.tags, lease.stamp));
+            return Step::Done(self.unsaved(opened.value, opened.envelope.tags, lease.stamp));
         };
+        lease.held = false;
         let verdict = lane.observe(shard, &probe, Source::Primary, reply.server, reply.head);
         match (reply.answer, verdict) {
             (Some(FillCommitted::Stored(stored)), Verdict::Admit { as_of }) => {
@@ -413,9 +447,7 @@ impl Fill {
             (Some(FillCommitted::Rejected) | None, _) if engine.ports.clock.now() < deadline => {
                 Step::Again(ReadFrom::Primary)
             }
-            _unknown_or_too_late => {
-                Step::Done(self.uncached(opened.value, opened.envelope.tags, lease.stamp))
-            }
+            _unknown_or_too_late => Step::Done(self.unsaved(opened.value, opened.envelope.tags, lease.stamp)),
         }
     }
 
@@ -433,50 +465,32 @@ impl Fill {
             deadline
         };
         let stamp = self.engine.lane(self.call.shard).stamp();
-        match self.load(&loader, deadline).await {
-            Err(error) => self.failed(error),
-            Ok(load) => {
-                let value = match load.outcome {
-                    ErasedOutcome::Value(value) => Some(value),
-                    ErasedOutcome::Absent => None,
-                    ErasedOutcome::NotModified => self.stale.as_ref().and_then(|entry| entry.value.clone()),
-                };
-                if reason == Reason::Unavailable {
-                    // This may be newer than what the store holds: nobody here may be shown that older value later.
-                    let (shard, key) = (self.call.shard, self.call.key.clone());
-                    self.engine.owe(|outbox| outbox.owe_key(shard, key));
-                }
-                Step::Done(self.uncached(value, load.tags, stamp))
-            }
-        }
+        let load = match self.load(&loader, deadline).await {
+            Ok(load) => load,
+            Err(error) => return self.failed(error),
+        };
+        let value = match load.outcome.value(self.stale.as_ref()) {
+            Ok(value) => value,
+            Err(error) => return self.failed(error),
+        };
+        Step::Done(match reason {
+            Reason::AskedFor => self.uncached(value, load.tags, stamp),
+            Reason::Owed | Reason::Unavailable | Reason::Restless => self.unsaved(value, load.tags, stamp),
+        })
     }
 
     async fn load(&self, loader: &ErasedLoader, deadline: Moment) -> Result<ErasedLoad, LoadError> {
-        let counters = &self.namespace().counters;
-        counters.add(Count::Load);
-        let loading = AssertUnwindSafe(loader(self.stale.clone())).catch_unwind();
-        let answer = match timeout(self.left(deadline), loading).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_panic)) => Err(LoadError::Panicked),
-            Err(_elapsed) => Err(LoadError::TimedOut),
-        };
-        if answer.is_err() {
-            counters.add(Count::LoadFailure);
-        }
-        answer
+        let (previous, limit) = (self.stale.clone(), self.left(deadline));
+        self.engine.ask_source(&self.call, loader, previous, limit).await
     }
 
-    async fn release(&self, lease: &Lease) {
-        let limit = self.engine.lane(self.call.shard).timing().heartbeat();
-        let release = self.engine.ports.shared.commit_fill(
-            self.call.shard,
-            &self.call.key,
-            lease.lineage,
-            lease.token,
-            None,
-        );
-        // If this fails, the lease runs out by itself.
-        let _ = timeout(limit, release).await;
+    /// What was loaded could not be stored, and may be newer than what the store holds or will be given by a slower
+    /// node: nobody here may be shown that older value later. So the key is owed an invalidation.
+    fn unsaved(&self, value: EntryValue, tags: Arc<[cache_core::Tag]>, stamp: BarrierStamp) -> FillOutcome {
+        if self.call.policy.coherence == cache_core::Coherence::EventDriven {
+            self.engine.owe_keys(self.call.shard, vec![self.call.key.clone()]);
+        }
+        self.uncached(value, tags, stamp)
     }
 
     fn uncached(&self, value: EntryValue, tags: Arc<[cache_core::Tag]>, stamp: BarrierStamp) -> FillOutcome {
@@ -518,7 +532,26 @@ impl Fill {
         if now >= stale.usable_until || now.since(stale.fresh_until) > fail_safe.max_stale {
             return Step::Done(failure);
         }
-        Step::Install(Arc::new(throttled(stale, now + fail_safe.throttle)), Tier::L1)
+        // What is unproven counts as expired from now on: it could not be told from a hit that is to be refreshed.
+        let leased = now < self.engine.lease(self.namespace(), self.call.shard);
+        let fresh_until = if leased {
+            stale.fresh_until
+        } else {
+            stale.fresh_until.min(now)
+        };
+        let stand_in = throttled(stale, fresh_until, now + fail_safe.throttle);
+        Step::Install(Arc::new(stand_in), Tier::L1)
+    }
+
+    /// How long the shared store may take to answer: with a loader at hand, half of what is left, so that a store that
+    /// hangs leaves the loader its turn.
+    fn patience(&self, deadline: Moment) -> Duration {
+        let left = self.left(deadline);
+        if self.call.loader.is_some() {
+            left / 2
+        } else {
+            left
+        }
     }
 
     fn left(&self, deadline: Moment) -> Duration {
@@ -541,11 +574,44 @@ enum Reason {
     Restless,
 }
 
-/// The right to fill a key, and what was known when it was given.
+/// The right to fill a key, and what was known when it was given. Given back when it is dropped: all nodes would
+/// wait for a load that nobody runs any more, until the lease's time is up.
 struct Lease {
+    engine: Arc<Engine>,
+    call: Call,
     token: FillToken,
     stamp: BarrierStamp,
     lineage: cache_core::Lineage,
+    held: bool,
+}
+
+impl Lease {
+    async fn release(&mut self) {
+        give_back(&self.engine, &self.call, self.lineage, self.token).await;
+        self.held = false;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // Without a runtime the process is about to end; the lease runs out by itself.
+        if let (true, Ok(runtime)) = (self.held, tokio::runtime::Handle::try_current()) {
+            let (engine, call) = (Arc::clone(&self.engine), self.call.clone());
+            let (lineage, token) = (self.lineage, self.token);
+            let giving = async move { give_back(&engine, &call, lineage, token).await };
+            self.engine.tasks.spawn_on(giving, &runtime);
+        }
+    }
+}
+
+async fn give_back(engine: &Engine, call: &Call, lineage: cache_core::Lineage, token: FillToken) {
+    let limit = engine.lane(call.shard).timing().heartbeat();
+    let released = engine
+        .ports
+        .shared
+        .commit_fill(call.shard, &call.key, lineage, token, None);
+    // If this fails, the lease runs out by itself.
+    let _ = timeout(limit, released).await;
 }
 
 /// Frees the slot and tells everybody when a fetch ends before its end.

@@ -4,13 +4,17 @@
 
 use std::error::Error;
 use std::marker::PhantomData;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_core::{Entry, Tag, Version};
+use cache_core::{Entry, EntryValue, Tag, Version};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
+use crate::engine::Engine;
+use crate::reading::Call;
+use crate::stats::Count;
 use crate::value::Erased;
 use crate::{CacheValue, LoadError};
 
@@ -135,6 +139,45 @@ pub(crate) enum ErasedOutcome {
     Value(Erased),
     Absent,
     NotModified,
+}
+
+impl ErasedOutcome {
+    /// The value that it stands for, which is the previous one where nothing has changed.
+    pub(crate) fn value(self, previous: Option<&Arc<Entry>>) -> Result<EntryValue, LoadError> {
+        match self {
+            Self::Value(value) => Ok(Some(value)),
+            Self::Absent => Ok(None),
+            Self::NotModified => match previous.and_then(|entry| entry.value.clone()) {
+                Some(value) => Ok(Some(value)),
+                None => Err(LoadError::NothingToKeep),
+            },
+        }
+    }
+}
+
+impl Engine {
+    /// Asks the source of truth, for at most `limit`. A panic is this load's error, also one that comes before the
+    /// loader has made its future: whoever waits would start the load over, for ever.
+    pub(crate) async fn ask_source(
+        &self,
+        call: &Call,
+        loader: &ErasedLoader,
+        previous: Option<Arc<Entry>>,
+        limit: Duration,
+    ) -> Result<ErasedLoad, LoadError> {
+        let counters = &self.memory.namespaces[call.namespace].counters;
+        counters.add(Count::Load);
+        let loading = AssertUnwindSafe(async { loader(previous).await }).catch_unwind();
+        let answer = match tokio::time::timeout(limit, loading).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_panic)) => Err(LoadError::Panicked),
+            Err(_elapsed) => Err(LoadError::TimedOut),
+        };
+        if answer.is_err() {
+            counters.add(Count::LoadFailure);
+        }
+        answer
+    }
 }
 
 /// A loader without its type. It may be called more than once: when an invalidation wins against its first answer.

@@ -43,6 +43,12 @@ pub struct Options {
 }
 
 impl Options {
+    /// Whether the call does with the shared store what other readers of the key do not: then it shares no fetch with
+    /// them. They would miss what it did not look for, and it would be given what it must not look at.
+    pub(crate) fn is_private(&self) -> bool {
+        self.l2 != TierUse::ReadWrite
+    }
+
     /// Uses this policy's lifetimes, timeouts and failure behaviour for the call. Lane and memory limits stay the namespace's.
     #[must_use]
     pub const fn with_policy(mut self, policy: Policy) -> Self {

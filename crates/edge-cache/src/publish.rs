@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use cache_core::{CacheEvent, CacheKey, EventUid, Namespace, Op, Policy, Seq, Shard};
 
 use crate::engine::Engine;
+use crate::memory::NamespaceState;
 use crate::writing::Acknowledged;
 use crate::{CacheError, Receipt};
 
@@ -33,23 +34,23 @@ impl Engine {
 
     /// Fills in the versions at which the touched keys now stand.
     async fn invalidate_touched(&self, event: &mut CacheEvent) -> Result<(), CacheError> {
+        let mut namespaces = Vec::with_capacity(event.namespaces.len());
         for name in &event.namespaces {
-            if let Some(namespace) = self.memory.find(name) {
-                self.clear_namespace(namespace).await?;
-            }
-        }
-        for tag in &event.tags {
-            self.invalidate_tag(tag.clone()).await?;
+            namespaces.push(self.touched(name)?);
         }
         let mut by_shard: BTreeMap<Shard, Vec<CacheKey>> = BTreeMap::new();
         for affected in event.keys.iter().filter(|affected| affected.version == Seq::ZERO) {
-            let Some(namespace) = self.memory.find(affected.key.namespace()) else {
-                continue;
-            };
+            let namespace = self.touched(affected.key.namespace())?;
             by_shard
                 .entry(Shard::of(namespace.policy.lane, &affected.key))
                 .or_default()
                 .push(affected.key.clone());
+        }
+        for namespace in namespaces {
+            self.clear_namespace(namespace).await?;
+        }
+        for tag in &event.tags {
+            self.invalidate_tag(tag.clone()).await?;
         }
         for (shard, keys) in by_shard {
             let receipt = self.invalidate(shard, keys.clone()).await?;
@@ -63,5 +64,14 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// The lane of a namespace decides where its changes are published, and only its registration tells the lane.
+    fn touched(&self, name: &str) -> Result<&NamespaceState, CacheError> {
+        self.memory.find(name).ok_or_else(|| {
+            CacheError::rejected(format!(
+                "the event touches namespace {name:?}, which is not registered; nothing was invalidated or announced"
+            ))
+        })
     }
 }

@@ -73,11 +73,7 @@ impl Engine {
         }
         let age = now.since(entry.born);
         let event_driven = namespace.policy.coherence == Kind::EventDriven;
-        let lease = if event_driven {
-            lane.lease(shard)
-        } else {
-            Moment::FOREVER
-        };
+        let lease = self.lease(namespace, shard);
         // The lease is checked here, in the read itself: after a freeze, a reader may run before any task.
         if now < lease && now < entry.fresh_until {
             let freshness = if event_driven {
@@ -97,18 +93,33 @@ impl Engine {
         if now >= entry.usable_until.max(entry.fresh_until) {
             return Look::Miss;
         }
-        let unproven = if now < lease {
-            Duration::ZERO
-        } else {
-            now.since(lease) + lane.timing().lease
-        };
-        let at_most = unproven.max(now.since(entry.fresh_until));
+        let at_most = self.staleness(namespace, shard, &entry, now);
         Look::Stale(Answer {
             entry,
             tier: Tier::L1,
             age,
             freshness: Freshness::Stale { at_most },
         })
+    }
+
+    /// Until when memory hits are allowed: without end where only the TTL bounds them.
+    #[inline]
+    pub(crate) fn lease(&self, namespace: &NamespaceState, shard: Shard) -> Moment {
+        match namespace.policy.coherence {
+            Kind::EventDriven => self.lane(shard).lease(shard),
+            Kind::TtlOnly => Moment::FOREVER,
+        }
+    }
+
+    /// How long ago an entry was current, at most: since it expired, or since it was last proven.
+    fn staleness(&self, namespace: &NamespaceState, shard: Shard, entry: &Entry, now: Moment) -> Duration {
+        let lease = self.lease(namespace, shard);
+        let unproven = if now < lease {
+            Duration::ZERO
+        } else {
+            now.since(lease) + self.lane(shard).timing().lease
+        };
+        unproven.max(now.since(entry.fresh_until))
     }
 
     /// Answers a read that memory could not answer at once.
@@ -136,7 +147,7 @@ impl Engine {
         let namespace = &self.memory.namespaces[call.namespace];
         let now = self.ports.clock.ceiling();
         let entry = Arc::clone(&answer.entry);
-        let leased = now < self.lane(call.shard).lease(call.shard);
+        let leased = now < self.lease(namespace, call.shard);
         let throttled = now < entry.refresh_from
             && entry.refresh_from > entry.fresh_until
             && entry.refresh_from != Moment::FOREVER;
@@ -190,6 +201,9 @@ impl Engine {
             }
             match rendezvous.wait().await {
                 FillOutcome::Found(entry, tier) => {
+                    if tier == Tier::L1 {
+                        namespace.counters.add(Count::StaleServed);
+                    }
                     return Ok(Some(self.describe(
                         call,
                         entry,
@@ -255,6 +269,11 @@ impl Engine {
             join_until: probe.sent + lane.timing().deadline,
             rendezvous: Arc::clone(rendezvous) as _,
         };
+        let flight = if call.options.is_private() {
+            unshared(flight.rendezvous)
+        } else {
+            flight
+        };
         namespace.local.begin(&call.key, probe.sent, flight)
     }
 
@@ -264,8 +283,9 @@ impl Engine {
         let age = now.since(entry.born);
         let freshness = if tier == Tier::L1 {
             // A fetch that ends with an entry from memory has failed, and this stands in.
+            let namespace = &self.memory.namespaces[call.namespace];
             Freshness::Stale {
-                at_most: now.since(entry.fresh_until),
+                at_most: self.staleness(namespace, call.shard, &entry, now),
             }
         } else if call.policy.coherence == Kind::TtlOnly {
             Freshness::WithinTtl { at_most: age }
@@ -293,6 +313,15 @@ impl Engine {
         if entry.refresh_from < self.ports.clock.ceiling() && !entry.refreshing.swap(true, Ordering::AcqRel) {
             self.refresh_behind(&call(), entry, entry.version.seq);
         }
+    }
+}
+
+/// A fetch that nobody joins, because no reader has this generation; a reader who comes takes its slot over.
+pub(crate) fn unshared(rendezvous: Arc<dyn std::any::Any + Send + Sync>) -> Flight {
+    Flight {
+        generation: u64::MAX,
+        join_until: Moment::NEVER,
+        rendezvous,
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache_core::{
-    Begun, Change, EventId, Expect, Finished, Flight, Moment, OfflineWrites, Op, ReadFrom, Replacement, Seq,
-    Shard, Tag, Ticket, Version, Write, Written,
+    Begun, Change, EventId, Expect, Finished, OfflineWrites, Op, ReadFrom, Replacement, Seq, Shard, Tag,
+    Ticket, Version, Write, Written,
 };
 use event_bus::{Source, Verdict};
 use tokio::time::timeout;
@@ -16,7 +16,7 @@ use crate::CacheError;
 use crate::engine::Engine;
 use crate::entries::{Basis, Opened, make_entry, open_body, seal_value};
 use crate::load::{ErasedLoader, ErasedOutcome};
-use crate::reading::Call;
+use crate::reading::{Call, unshared};
 use crate::stats::Count;
 use crate::value::Erased;
 
@@ -119,6 +119,9 @@ impl Engine {
         let limit = lane.timing().deadline;
         let deadline = self.ports.clock.now() + limit;
         loop {
+            if self.stop.is_cancelled() {
+                return Err(CacheError::Closed);
+            }
             let left = deadline.since(self.ports.clock.now());
             if left.is_zero() || !lane.followed(shard, left).await {
                 return Err(CacheError::unavailable("the shard is not being followed"));
@@ -159,11 +162,17 @@ impl Engine {
     }
 
     pub(crate) async fn put(self: &Arc<Self>, put: ErasedPut) -> Result<Receipt, CacheError> {
+        if !put.call.options.l2.writes() {
+            return Err(CacheError::rejected(
+                "a put goes to the shared store; its options say that it must not",
+            ));
+        }
         let namespace = &self.memory.namespaces[put.call.namespace];
         let (shard, key, policy) = (put.call.shard, put.call.key.clone(), put.call.policy);
         let lane = self.lane(shard);
         // Without the barriers' history the value could not be told from one that a barrier has killed.
-        lane.followed(Shard::barriers(shard.lane()), lane.timing().deadline)
+        let known = lane
+            .followed(Shard::barriers(shard.lane()), lane.timing().deadline)
             .await;
         let stamp = lane.stamp();
         let ttl = put.ttl.unwrap_or(policy.l2_ttl);
@@ -184,7 +193,14 @@ impl Engine {
             propagation: policy.propagation,
         };
         let place = OwnPlace::take(self, &put.call);
-        match self.write(shard, Op::Change(vec![change])).await {
+        let written = if known {
+            self.write(shard, Op::Change(vec![change])).await
+        } else {
+            Err(CacheError::unavailable(
+                "the lane's barriers are not being followed",
+            ))
+        };
+        match written {
             Ok(acknowledged) => {
                 namespace.counters.add(Count::Put);
                 place.keep(acknowledged, opened, life);
@@ -246,7 +262,7 @@ impl Engine {
     }
 
     /// These keys changed and that cannot be published now: this node bypasses both tiers for them until it is.
-    fn owe_keys(&self, shard: Shard, keys: Vec<cache_core::CacheKey>) {
+    pub(crate) fn owe_keys(&self, shard: Shard, keys: Vec<cache_core::CacheKey>) {
         if keys.is_empty() {
             return;
         }
@@ -322,11 +338,10 @@ impl Engine {
             let Some((version, _, _)) = self.stored(&call).await? else {
                 return self.publish_absence_and_fill(call, loader).await;
             };
-            let limit = call.policy.hard_timeout;
-            let load = match timeout(limit, loader(None)).await {
-                Ok(load) => load.map_err(|error| CacheError::Load(Arc::new(error)))?,
-                Err(_elapsed) => return Err(CacheError::Load(Arc::new(crate::LoadError::TimedOut))),
-            };
+            let load = self
+                .ask_source(&call, &loader, None, call.policy.hard_timeout)
+                .await
+                .map_err(|error| CacheError::Load(Arc::new(error)))?;
             let ErasedOutcome::Value(value) = load.outcome else {
                 return self.invalidate(call.shard, vec![call.key.clone()]).await;
             };
@@ -373,6 +388,9 @@ impl Engine {
         let limit = lane.timing().deadline;
         let deadline = self.ports.clock.now() + limit;
         loop {
+            if self.stop.is_cancelled() {
+                return Err(CacheError::Closed);
+            }
             let left = deadline.since(self.ports.clock.now());
             if left.is_zero() || !lane.followed(call.shard, left).await {
                 return Err(CacheError::unavailable("the shard is not being followed"));
@@ -413,16 +431,8 @@ struct OwnPlace<'a> {
 
 impl<'a> OwnPlace<'a> {
     fn take(engine: &'a Engine, call: &'a Call) -> Self {
-        // No reader has this generation, so nobody joins; a reader who comes takes the slot over.
-        let flight = Flight {
-            generation: u64::MAX,
-            join_until: Moment::NEVER,
-            rendezvous: Arc::new(()),
-        };
-        let begun =
-            engine.memory.namespaces[call.namespace]
-                .local
-                .begin(&call.key, engine.ports.clock.now(), flight);
+        let local = &engine.memory.namespaces[call.namespace].local;
+        let begun = local.begin(&call.key, engine.ports.clock.now(), unshared(Arc::new(())));
         let ticket = match begun {
             Begun::Lead(ticket) => Some(ticket),
             Begun::Join(_) => None,

@@ -1,0 +1,154 @@
+//! Invalidation of many at once, by tag, by namespace, and of everything.
+//!
+//! A node that starts later must find out by itself what was invalidated before.
+
+use std::time::Duration;
+
+use cache_core::{Lane, Namespace, Permille, Policy};
+use edge_cache::{EdgeCacheBuilder, Put};
+use tests::{Fleet, FleetOptions, Node};
+use tokio::time::sleep;
+
+use crate::doubles::{Says, Source};
+
+const POLICY: Policy = Policy::event_driven(Duration::from_secs(300)).with_jitter(Permille(0));
+const BULK: Namespace<u64> = Namespace::new("bulk", POLICY);
+const URGENT: Namespace<u64> = Namespace::new("urgent", POLICY.with_lane(Lane::Critical));
+
+fn register(builder: EdgeCacheBuilder) -> EdgeCacheBuilder {
+    builder.namespace(&BULK).namespace(&URGENT)
+}
+
+/// Two nodes that hold tagged and untagged values of both lanes in memory.
+async fn fleet() -> Fleet {
+    let fleet = Fleet::start(FleetOptions::default(), register).await;
+    for namespace in [&BULK, &URGENT] {
+        let (tagged, plain) = (namespace.key(&[("tagged", &1)]), namespace.key(&[("plain", &1)]));
+        fleet.nodes[0]
+            .put(&tagged, Put::new(1).with_tag("eu").with_tag("vast"))
+            .await
+            .expect("put");
+        fleet.nodes[0].put(&plain, 2).await.expect("put");
+        for node in &fleet.nodes {
+            assert!(
+                node.get(&tagged).await.expect("get").is_some()
+                    && node.get(&plain).await.expect("get").is_some()
+            );
+        }
+    }
+    fleet
+}
+
+/// Which values a node finds: tagged and plain of the bulk lane, then of the critical one.
+async fn found(node: &Node) -> [bool; 4] {
+    let mut found = Vec::new();
+    for namespace in [&BULK, &URGENT] {
+        for kind in ["tagged", "plain"] {
+            found.push(
+                node.get(&namespace.key(&[(kind, &1)]))
+                    .await
+                    .expect("get")
+                    .is_some(),
+            );
+        }
+    }
+    found.try_into().expect("four")
+}
+
+async fn join_late(fleet: &mut Fleet) -> &Node {
+    let late = fleet.join(register);
+    assert!(late.ready(Duration::from_secs(5)).await);
+    late
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tag_kills_what_carries_it_in_both_lanes_on_every_node_also_one_that_starts_later() {
+    let mut fleet = fleet().await;
+    fleet.nodes[1].invalidate_tag("vast").await.expect("published");
+    let rest = [false, true, false, true];
+    assert_eq!(found(&fleet.nodes[1]).await, rest, "its writer sees it at once");
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(found(&fleet.nodes[0]).await, rest);
+    let late = join_late(&mut fleet).await;
+    assert_eq!(found(late).await, rest);
+    // The tagged ones were read and found dead; the plain ones are older than the node and had to be looked up.
+    assert_eq!(late.stats().total().barred, 2);
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_written_after_the_tag_was_invalidated_lives_on_every_node() {
+    let mut fleet = fleet().await;
+    fleet.nodes[1].invalidate_tag("vast").await.expect("published");
+    // On both nodes: on the one that invalidated, and on one that may not have heard of it yet.
+    fleet.nodes[1]
+        .put(&BULK.key(&[("tagged", &1)]), Put::new(3).with_tag("vast"))
+        .await
+        .expect("put");
+    sleep(Duration::from_millis(1)).await;
+    fleet.nodes[0]
+        .put(&URGENT.key(&[("tagged", &1)]), Put::new(3).with_tag("vast"))
+        .await
+        .expect("put");
+    sleep(Duration::from_millis(1)).await;
+    for node in &fleet.nodes {
+        assert_eq!(found(node).await, [true; 4]);
+    }
+    assert_eq!(found(join_late(&mut fleet).await).await, [true; 4]);
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tagged_load_that_was_under_way_when_its_tag_was_invalidated_is_dead() {
+    let fleet = fleet().await;
+    let key = BULK.key(&[("loaded", &1)]);
+    let source = Source::saying(Says::Tagged(1, "eu")).slow(Duration::from_millis(100));
+    let reader = fleet.nodes[0].get_or_load(&key, source.loader());
+    let invalidation = async {
+        sleep(Duration::from_millis(50)).await;
+        fleet.nodes[1].invalidate_tag("eu").await.expect("published");
+    };
+    let (answer, ()) = futures_util::future::join(reader, invalidation).await;
+    answer.expect("loaded");
+    source.set(Says::Tagged(2, "eu"));
+    for node in &fleet.nodes {
+        assert_eq!(
+            node.get_or_load(&key, source.loader())
+                .await
+                .expect("loaded")
+                .as_deref(),
+            Some(&2)
+        );
+    }
+    assert_eq!(source.calls(), 2);
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn clearing_a_namespace_kills_all_of_it_and_nothing_else() {
+    let mut fleet = fleet().await;
+    fleet.nodes[0].clear(&BULK).await.expect("published");
+    let rest = [false, false, true, true];
+    assert_eq!(found(&fleet.nodes[0]).await, rest, "its writer sees it at once");
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(found(&fleet.nodes[1]).await, rest);
+    assert_eq!(found(join_late(&mut fleet).await).await, rest);
+    fleet.nodes[0]
+        .put(&BULK.key(&[("plain", &1)]), 5)
+        .await
+        .expect("put");
+    assert_eq!(found(&fleet.nodes[1]).await, [false, true, true, true]);
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn clearing_everything_kills_all_namespaces_of_both_lanes() {
+    let mut fleet = fleet().await;
+    fleet.nodes[0].clear_all().await.expect("published");
+    assert_eq!(found(&fleet.nodes[0]).await, [false; 4]);
+    assert_eq!(fleet.nodes[0].stats().total().memory.entries, 0);
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(found(&fleet.nodes[1]).await, [false; 4]);
+    assert_eq!(found(join_late(&mut fleet).await).await, [false; 4]);
+    fleet.shutdown().await;
+}
