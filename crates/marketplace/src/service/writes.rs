@@ -9,7 +9,7 @@ use cache_core::EventKind;
 
 use super::news::{BookingNews, News};
 use super::spread::{Announcement, Touch};
-use super::{Effects, Marketplace};
+use super::{Effects, Marketplace, keys};
 use crate::inventory::{OperatorStatus, Touched};
 use crate::shelf::ShelfKey;
 use crate::{
@@ -244,6 +244,24 @@ impl Marketplace {
         Ok(self
             .spread_touched(touched, Some(provider.clone()), announcement)
             .await)
+    }
+
+    /// Tells every node of GPUs that were added to the inventory by other means than this.
+    pub async fn stock_added(&self, touched: Touched) -> Effects {
+        self.dropped(&keys::shelves()).await;
+        let resource = touched
+            .shelves
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(" ");
+        let kind = EventKind::GpuAvailabilityChanged;
+        let announcement = Announcement {
+            kind,
+            resource,
+            news: News::default(),
+        };
+        self.spread_touched(touched, None, announcement).await
     }
 
     /// Refreshes what a decision about a booking touched, and tells of it.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use cache_core::EventKind;
 use edge_cache::{Delivery, Filter, Tier};
 
-use super::fixture::{Market, book, cancel, gpu, request, settle, shelf};
+use super::fixture::{Market, book, cancel, gpu, record, request, settle, shelf};
 use crate::*;
 
 fn loads(node: &Marketplace) -> u64 {
@@ -197,4 +197,22 @@ async fn a_provider_takes_its_gpus_offline_and_brings_them_back() {
         b.provider_status(&provider).await.unwrap().value,
         Some(ProviderStatus::Online)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_gpus_and_new_shelves_are_found_on_every_node() {
+    let market = Market::of(&["us"], &["T4"], 4);
+    let (a, b) = (market.node("a").await, market.node("b").await);
+    let all = AvailabilityQuery::default();
+    assert_eq!(b.gpu_availability(&all).await.unwrap().value.len(), 4);
+    let added = [
+        record("us", "T4", 0, 4),
+        record("us", "H100", 1, 0),
+        record("eu", "H100", 1, 0),
+    ];
+    let touched = market.inventory.add(added).unwrap();
+    assert!(matches!(a.stock_added(touched).await, Effects::Published { .. }));
+    settle().await;
+    assert_eq!(b.gpu_availability(&all).await.unwrap().value.len(), 7);
+    assert_eq!(b.market_stats(None).await.unwrap().value.states.total(), 7);
 }

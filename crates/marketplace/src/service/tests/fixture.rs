@@ -23,6 +23,7 @@ pub(super) struct Market {
     /// The stores' time.
     pub(super) clock: Arc<ManualClock>,
     pub(super) bookings: Arc<MemoryBookings>,
+    pub(super) inventory: Arc<MemoryInventory>,
     pub(super) records: Records,
 }
 
@@ -44,7 +45,7 @@ impl Market {
             bookings: bookings.clone(),
             ledger: bookings.clone(),
             inventory: inventory.clone(),
-            control: inventory,
+            control: inventory.clone(),
             pricing: Arc::new(ScarcityPricing),
             clock: clock.clone(),
         };
@@ -53,6 +54,7 @@ impl Market {
             time,
             clock,
             bookings,
+            inventory,
             records,
         }
     }
@@ -72,7 +74,7 @@ impl Market {
     }
 }
 
-fn record(region: &str, model: &str, kind: usize, number: usize) -> GpuRecord {
+pub(super) fn record(region: &str, model: &str, kind: usize, number: usize) -> GpuRecord {
     let cents = 100 + 50 * kind as i64 + (number / PAGE_SIZE) as i64;
     GpuRecord {
         id: gpu(region, model, number),

@@ -79,6 +79,22 @@ async fn a_change_whose_node_died_is_told_by_another_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_follower_tells_what_is_left_untold_and_ends_when_told_to() {
+    let market = Market::of(&["us"], &["T4"], 4);
+    let (a, b) = (market.node("a").await, market.node("b").await);
+    let id = gpu("us", "T4", 0);
+    commit_and_die(&market, request(&a, &id, "k").await).await;
+    a.gpu(&id).await.unwrap();
+    let stop = async {
+        market.clock.advance(Duration::from_secs(2));
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    };
+    b.follow_changes(stop).await;
+    settle().await;
+    assert_eq!(a.gpu(&id).await.unwrap().value.unwrap().status, GpuStatus::Busy);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_that_was_told_is_not_told_again() {
     let market = Market::of(&["us"], &["T4"], 4);
     let (a, b) = (market.node("a").await, market.node("b").await);
