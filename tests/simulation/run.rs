@@ -84,7 +84,7 @@ pub(crate) fn simulate(scenario: &Scenario, seed: u64) -> Verdict {
 
 async fn live(scenario: Scenario, seed: u64) -> Verdict {
     let keys: Vec<Key<u64>> = (0..KEYS).map(|id| VALUES.key(&[("id", &id)])).collect();
-    let tagged = (0..KEYS).map(|id| id % 2 == 0).collect();
+    let tagged = (0..KEYS).map(is_tagged).collect();
     let raw = keys.iter().map(|key| key.raw().clone()).collect();
     let truth = Arc::new(Truth::new(raw, tagged, scenario.traced));
     let options = FleetOptions {
@@ -157,7 +157,7 @@ impl World {
             async move {
                 tokio::time::sleep(slow).await;
                 let load = Load::value(value);
-                Ok::<_, std::io::Error>(if key % 2 == 0 { load.with_tag(TAG) } else { load })
+                Ok::<_, std::io::Error>(if is_tagged(key) { load.with_tag(TAG) } else { load })
             }
         };
         // A read that fails in an outage broke no promise.
@@ -178,7 +178,7 @@ impl World {
             let value = self.truth.commit(key);
             let told = match rng.random_range(0..10) {
                 0..2 => self.refresh(&node, key).await,
-                2 if key % 2 == 0 => node.invalidate_tag(TAG).await,
+                2 if is_tagged(key) => node.invalidate_tag(TAG).await,
                 _ => node.invalidate(&self.keys[key]).await,
             };
             self.truth.trace(
@@ -195,7 +195,7 @@ impl World {
         let truth = Arc::clone(&self.truth);
         let loader = move |_| {
             let load = Load::value(truth.value(key));
-            async move { Ok::<_, std::io::Error>(if key % 2 == 0 { load.with_tag(TAG) } else { load }) }
+            async move { Ok::<_, std::io::Error>(if is_tagged(key) { load.with_tag(TAG) } else { load }) }
         };
         node.refresh(&self.keys[key], loader).await
     }
@@ -272,4 +272,9 @@ async fn make_trouble(hub: Hub, trouble: Trouble, clock: VirtualClock, end: Mome
             _ => {}
         }
     }
+}
+
+/// Every other key carries the tag.
+const fn is_tagged(key: usize) -> bool {
+    key.is_multiple_of(2)
 }
