@@ -216,7 +216,7 @@ impl Follower {
             now
         };
         self.pend(head.seq, sent);
-        if self.is_at_cursor(head) {
+        if self.proves_history(head) {
             self.state = State::Live;
         }
         self.settle();
@@ -377,7 +377,7 @@ impl Follower {
         // Answers of the old server are void; entries stay until the chain says otherwise.
         self.era += 1;
         self.pending.clear();
-        if self.is_at_cursor(head) {
+        if self.proves_history(head) {
             self.replaying = false;
             self.state = State::Live;
         } else {
@@ -494,11 +494,11 @@ impl Follower {
         }
     }
 
-    /// A copy that may lag. Its history is ours if it is our server's own, or where its head lies on what we know; a
-    /// copy that follows a server unknown to us may have taken over other events under the numbers to come.
+    /// A copy that may lag. Its history is ours if it is our server's own, or if its head lies on what has been
+    /// followed without a hole: a copy of a server unknown to us may hold other events under the same numbers.
     fn weigh_copy(&mut self, probe: &Probe, server: ServerId, head: Head) -> Verdict {
         let fresh = head.seq >= probe.seen || !self.rules.hold(Rule::SeenCheck);
-        let ours = server == self.server || self.known.contains_key(&head.seq);
+        let ours = server == self.server || (head.seq <= self.cursor && self.known.contains_key(&head.seq));
         let chained = ours && !self.contradicts(head.seq, head.id);
         if self.state != State::Live || !fresh || (!chained && self.rules.hold(Rule::IdentityAndChain)) {
             return Verdict::AskPrimary;
@@ -507,8 +507,9 @@ impl Follower {
         self.admit(head)
     }
 
-    fn is_at_cursor(&self, head: Head) -> bool {
-        head.seq == self.cursor && head.id == self.cursor_id
+    /// Whether this head alone shows that the server has our history: all that is known to exist, and no more.
+    fn proves_history(&self, head: Head) -> bool {
+        head.seq == self.cursor && head.id == self.cursor_id && self.seen == self.cursor
     }
 
     /// Whether another event is known under this number.

@@ -70,7 +70,7 @@ impl Server {
             .last()
             .map_or((Seq(1), EventId(0)), |last| (last.seq.next(), last.id));
         // Servers draw different ids for the same number.
-        let id = EventId(self.id.0 * 1_000_000 + self.lineage.0 * 10_000 + seq.0);
+        let id = EventId((self.id.0 << 48) + (self.lineage.0 << 24) + seq.0);
         self.log.push(LogEntry {
             seq,
             id,
@@ -111,11 +111,11 @@ impl Server {
     }
 
     /// As a store does it: compared, then set. `hint` keeps numbers from being issued twice.
-    fn adopt(&mut self, from: Option<Lineage>, hint: Seq) -> WireEvent {
+    fn adopt(&mut self, from: Option<Lineage>, to: Lineage, hint: Seq) -> WireEvent {
         let prev = self.head().id;
         let last = self.head().seq.max(hint);
         if from == Some(self.lineage) {
-            self.lineage = Lineage(self.lineage.0 + 1);
+            self.lineage = to;
             self.floor = last;
             self.log = vec![LogEntry {
                 seq: last,
@@ -225,7 +225,7 @@ impl Node {
                     Effect::Replay { from } => self.receives_log(&self.ask(), server.replay(from)),
                     Effect::Adopt { from, hint } => {
                         let probe = self.ask();
-                        server.adopt(from, hint);
+                        server.adopt(from, Lineage(server.lineage.0 + 1), hint);
                         self.follower.gave_up();
                         self.hears(&probe, Source::Bus, server);
                     }

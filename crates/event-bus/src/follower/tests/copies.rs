@@ -77,12 +77,23 @@ fn a_copy_of_a_server_that_rewrote_history_is_not_believed_before_the_fork_is_fo
 }
 
 #[test]
+fn a_copy_whose_head_is_known_only_from_an_early_event_is_not_believed() {
+    let mut server = Server::new();
+    let mut node = Node::following(&server, Rules::default());
+    server.fail_over(2);
+    let events = server.publish_many(4);
+    node.receives(&events[3]);
+    let answer = node.hears(&node.ask(), Source::Any, &copy_of(&server, 0));
+    assert_eq!(answer, Verdict::AskPrimary);
+}
+
+#[test]
 fn a_copy_never_starts_a_repair() {
     let mut server = Server::new();
     let mut node = Node::following(&server, Rules::default());
     let none = node.hears_head(&node.ask(), Source::Any, &server, None);
     let regressed = node.hears(&node.ask(), Source::Any, &copy_of(&server, 4));
-    server.adopt(Some(Lineage(1)), Seq::ZERO);
+    server.adopt(Some(Lineage(1)), Lineage(2), Seq::ZERO);
     let foreign = node.hears(&node.ask(), Source::Any, &server);
     assert_eq!([none, regressed, foreign], [Verdict::AskPrimary; 3]);
     assert_eq!(node.orders(), []);

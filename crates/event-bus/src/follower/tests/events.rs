@@ -294,7 +294,7 @@ fn dropped_events_flush_at_once_and_are_read_from_the_log() {
 fn an_event_of_a_lineage_never_seen_makes_the_node_ask() {
     let mut server = Server::new();
     let mut node = Node::following(&server, Rules::default());
-    let event = server.adopt(Some(Lineage(1)), Seq::ZERO);
+    let event = server.adopt(Some(Lineage(1)), Lineage(2), Seq::ZERO);
     node.receives(&event);
     assert_eq!(node.orders, [Effect::Ask]);
     assert!(node.applied.is_empty());

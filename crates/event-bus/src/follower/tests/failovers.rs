@@ -51,6 +51,23 @@ fn an_unverified_server_renews_no_lease_and_has_no_answer_admitted() {
 }
 
 #[test]
+fn another_server_at_the_cursor_is_verified_when_more_than_the_cursor_is_known() {
+    let mut server = Server::new();
+    let mut node = Node::following(&server, Rules::default());
+    let probe = node.ask();
+    let mut other = server.clone();
+    other.fail_over(0);
+    server.publish();
+    assert_eq!(node.read(&server), admitted(11));
+    assert_eq!(node.hears(&probe, Source::Primary, &other), Verdict::Restart);
+    assert!(!node.follower.is_live());
+    other.publish_many(2);
+    assert_eq!(node.read(&other), Verdict::Restart);
+    node.settle_with(&mut other);
+    assert_eq!(node.follower.tally().forks, 1);
+}
+
+#[test]
 fn a_verification_that_failed_is_tried_again_by_the_next_heartbeat() {
     let mut server = Server::new();
     let mut node = Node::following(&server, Rules::default());

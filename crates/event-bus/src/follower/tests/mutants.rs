@@ -119,7 +119,7 @@ fn without_generation_check_an_answer_from_before_a_repair_destroys_what_was_rep
         let (first, second) = (node.ask(), node.ask());
         node.hears_head(&first, Source::Bus, &server, None);
         let lineage = server.lineage;
-        server.adopt(Some(lineage), Seq(10));
+        server.adopt(Some(lineage), Lineage(2), Seq(10));
         node.follower.gave_up();
         node.beat(&server);
         node.orders();

@@ -108,7 +108,7 @@ fn during_a_repair_events_are_not_applied_and_nothing_is_leased() {
 #[test]
 fn a_repair_by_another_node_is_taken_over() {
     let (mut server, mut node) = forked();
-    let event = server.adopt(Some(Lineage(1)), Seq(15));
+    let event = server.adopt(Some(Lineage(1)), Lineage(2), Seq(15));
     node.orders();
     node.receives(&event);
     assert_eq!(node.orders, [Effect::Ask]);
@@ -154,7 +154,7 @@ fn an_acknowledgement_that_came_before_the_adoptions_answer_is_not_forgotten() {
     // H8: the adoption's own head is older than what was acknowledged in the new lineage.
     let (mut server, mut node) = forked();
     let adoption = node.ask();
-    server.adopt(Some(Lineage(1)), Seq(15));
+    server.adopt(Some(Lineage(1)), Lineage(2), Seq(15));
     let adopted = server.clone();
     node.beat(&server);
     server.publish_many(3);
