@@ -131,9 +131,7 @@ struct Log {
 
 impl Watch {
     /// A wrap for [`tests::FleetOptions::shared`].
-    pub(crate) fn wrap(
-        &self,
-    ) -> Option<Arc<dyn Fn(Arc<dyn SharedStore>) -> Arc<dyn SharedStore> + Send + Sync>> {
+    pub(crate) fn wrap(&self) -> Option<tests::Wrap<dyn SharedStore>> {
         let watch = self.clone();
         Some(Arc::new(move |inner| {
             Arc::new(Watched {

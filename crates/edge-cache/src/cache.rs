@@ -8,39 +8,23 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_core::{CacheEvent, CacheKey, Key, Lane, LocalLimits, Namespace, NodeId, Policy, Seq, Tag};
-use event_bus::{
-    Coherence, Delivery, Dispatcher, Driver, EventStream, Filter, Outbox, Replica, Rules, Subscription,
-    Timing,
-};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use cache_core::{CacheEvent, CacheKey, Key, Namespace, Seq, Tag};
+use event_bus::{Delivery, EventStream, Filter, Subscription};
 
 use crate::bulk::{BulkLoader, Failure, Gathering};
 use crate::engine::Engine;
 use crate::load::{ErasedLoader, erase};
-use crate::memory::{Memory, NamespaceState};
+use crate::memory::NamespaceState;
 use crate::reading::{Call, Look};
-use crate::stats::Counters;
-use crate::value::{Erased, ValueType};
+use crate::value::Erased;
 use crate::writing::ErasedPut;
 use crate::{
-    CacheError, CacheValue, Fetched, Health, IntoLoad, LoadContext, Options, Ports, Put, Receipt, Stats,
+    CacheError, CacheValue, EdgeCacheBuilder, Fetched, Health, IntoLoad, LoadContext, Options, Ports, Put,
+    Receipt, Stats,
 };
 
 /// How long a shutdown waits for invalidations that are still owed.
 const FAREWELL: Duration = Duration::from_secs(2);
-
-/// Sets up an [`EdgeCache`].
-pub struct EdgeCacheBuilder {
-    ports: Ports,
-    node: NodeId,
-    region: Arc<str>,
-    timing: Timing,
-    queue: usize,
-    rules: Rules,
-    namespaces: Vec<NamespaceState>,
-}
 
 /// A two-tier cache on one node. Cheap to clone; all clones are the same cache.
 ///
@@ -49,18 +33,38 @@ pub struct EdgeCacheBuilder {
 /// published, a dropped put has an unknown outcome.
 ///
 /// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), edge_cache::CacheError> {
 /// use cache_core::{Namespace, Policy};
+/// use cache_l1::MemoryStores;
+/// use cache_memory::Hub;
+/// use edge_cache::{EdgeCache, Ports, Tier};
+/// use std::sync::Arc;
 /// use std::time::Duration;
 ///
 /// const NAMES: Namespace<String> = Namespace::new("names", Policy::event_driven(Duration::from_secs(30)));
 ///
-/// # async fn demo(ports: edge_cache::Ports) -> Result<(), edge_cache::CacheError> {
-/// let cache = edge_cache::EdgeCache::builder(ports).node("us-east-1").namespace(&NAMES).start();
+/// // The embedded backend stands for a Redis server, and this process for two machines.
+/// let hub = Hub::builder().build();
+/// let [here, there] = ["us-east-1", "eu-west-1"].map(|name| {
+///     let endpoint = Arc::new(hub.endpoint(name));
+///     let ports = Ports::new(Arc::new(MemoryStores), endpoint.clone(), endpoint);
+///     EdgeCache::builder(ports).node(name).namespace(&NAMES).start()
+/// });
+/// assert!(here.ready(Duration::from_secs(5)).await && there.ready(Duration::from_secs(5)).await);
+///
 /// let key = NAMES.key(&[("id", &7)]);
-/// let name = cache.get_or_load(&key, |_| async { Ok::<_, std::io::Error>("seven".to_owned()) }).await?;
+/// let name = here.get_or_load(&key, |_| async { Ok::<_, std::io::Error>("seven".to_owned()) }).await?;
 /// assert_eq!(name.as_deref().map(String::as_str), Some("seven"));
-/// cache.invalidate(&key).await?;
-/// cache.shutdown().await;
+///
+/// // The other machine finds it in the shared store, and from then on in its own memory.
+/// assert_eq!(there.get(&key).await?.expect("there").tier(), Tier::L2);
+/// assert_eq!(there.get(&key).await?.expect("there").tier(), Tier::L1);
+///
+/// here.invalidate(&key).await?;
+/// assert!(here.get(&key).await?.is_none());
+/// # here.shutdown().await;
+/// # there.shutdown().await;
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
@@ -68,148 +72,14 @@ pub struct EdgeCache {
     engine: Arc<Engine>,
 }
 
-impl EdgeCacheBuilder {
-    /// The node's unique name, shown in events. Default: random.
-    #[must_use]
-    pub fn node(mut self, name: impl AsRef<str>) -> Self {
-        self.node = NodeId::new(name);
-        self
-    }
-
-    /// The node's region, shown in events. Default: empty.
-    #[must_use]
-    pub fn region(mut self, region: impl AsRef<str>) -> Self {
-        self.region = Arc::from(region.as_ref());
-        self
-    }
-
-    /// The spans that the promises are made of.
-    #[must_use]
-    pub const fn timing(mut self, timing: Timing) -> Self {
-        self.timing = timing;
-        self
-    }
-
-    /// Events of a lane that may wait to be applied. More, and their shards are flushed. Default 10,000.
-    #[must_use]
-    pub const fn event_queue(mut self, events: usize) -> Self {
-        self.queue = events;
-        self
-    }
-
-    /// Switches off one rule of the protocol, so that a test can show that it is needed.
-    #[cfg(any(test, feature = "test-util"))]
-    #[must_use]
-    pub const fn rules(mut self, rules: Rules) -> Self {
-        self.rules = rules;
-        self
-    }
-
-    /// Registers a namespace under its own policy.
-    #[must_use]
-    pub fn namespace<V: CacheValue>(self, namespace: &Namespace<V>) -> Self {
-        let policy = *namespace.policy();
-        self.namespace_with(namespace, policy)
-    }
-
-    /// Registers a namespace under another policy. The lane stays the namespace's: every node must agree on it.
-    ///
-    /// # Panics
-    /// When a namespace of this name is registered already: two types under one name would read each other's bytes.
-    #[must_use]
-    pub fn namespace_with<V: CacheValue>(mut self, namespace: &Namespace<V>, mut policy: Policy) -> Self {
-        let name = namespace.name();
-        assert!(
-            self.namespaces.iter().all(|other| other.name != name),
-            "namespace {name:?} is registered twice"
-        );
-        policy.lane = namespace.policy().lane;
-        let limits = LocalLimits {
-            max_bytes: policy.max_bytes,
-            max_entries: policy.max_entries,
-        };
-        self.namespaces.push(NamespaceState {
-            name,
-            policy,
-            value: ValueType::of::<V>(),
-            local: self.ports.local.open(name, limits),
-            barrier: NamespaceState::barrier_of(name).key(),
-            counters: Counters::default(),
-        });
-        self
-    }
-
-    /// Starts the cache's tasks on the current Tokio runtime. It can be used at once; [`EdgeCache::ready`] waits until it
-    /// follows every shard.
-    ///
-    /// # Panics
-    /// Outside a Tokio runtime.
-    pub fn start(self) -> EdgeCache {
-        let stop = CancellationToken::new();
-        let dispatcher = Arc::new(Dispatcher::new(stop.child_token()));
-        let memory = Arc::new(Memory {
-            namespaces: self.namespaces,
-            ports: self.ports.clone(),
-        });
-        let lanes = Lane::ALL.map(|lane| {
-            let (clock, replica) = (
-                Arc::clone(&self.ports.clock),
-                Arc::clone(&memory) as Arc<dyn Replica>,
-            );
-            Arc::new(Coherence::with_rules(
-                lane,
-                self.timing,
-                clock,
-                replica,
-                Arc::clone(&dispatcher),
-                self.rules,
-            ))
-        });
-        let tasks = TaskTracker::new();
-        for coherence in &lanes {
-            let driver = Driver {
-                coherence: Arc::clone(coherence),
-                bus: Arc::clone(&self.ports.bus),
-                store: Arc::clone(&self.ports.shared),
-                entropy: Arc::clone(&self.ports.entropy),
-                queue: self.queue,
-                stop: stop.clone(),
-            };
-            tasks.spawn(driver.run());
-        }
-        let engine = Arc::new(Engine {
-            ports: self.ports,
-            memory,
-            lanes,
-            dispatcher,
-            outbox: std::sync::Mutex::new(Outbox::default()),
-            owed: 0.into(),
-            paying: 0.into(),
-            owed_came: tokio::sync::Notify::new(),
-            tasks,
-            stop,
-            node: self.node,
-            region: self.region,
-            published: 0.into(),
-        });
-        engine.tasks.spawn(Arc::clone(&engine).pay_debts());
-        EdgeCache { engine }
-    }
-}
-
 impl EdgeCache {
     /// Starts with these ports and the defaults.
     pub fn builder(ports: Ports) -> EdgeCacheBuilder {
-        let node = NodeId::new(format!("node-{:016x}", ports.entropy.draw()));
-        EdgeCacheBuilder {
-            ports,
-            node,
-            region: Arc::from(""),
-            timing: Timing::default(),
-            queue: 10_000,
-            rules: Rules::default(),
-            namespaces: Vec::new(),
-        }
+        EdgeCacheBuilder::new(ports)
+    }
+
+    pub(crate) const fn over(engine: Arc<Engine>) -> Self {
+        Self { engine }
     }
 
     /// Waits until every shard is followed, or `limit` has passed; tells which it was. Reads work before that, from
@@ -679,15 +549,6 @@ impl std::fmt::Debug for EdgeCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("EdgeCache")
             .field("node", &self.engine.node)
-            .finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Debug for EdgeCacheBuilder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EdgeCacheBuilder")
-            .field("node", &self.node)
-            .field("timing", &self.timing)
             .finish_non_exhaustive()
     }
 }

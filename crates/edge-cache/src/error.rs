@@ -9,6 +9,21 @@ use std::sync::Arc;
 use cache_core::Seq;
 
 /// Why a call to the cache failed.
+///
+/// ```
+/// use edge_cache::CacheError;
+///
+/// /// Whether it makes sense to do the same again.
+/// fn worth_a_retry(error: &CacheError) -> bool {
+///     match error {
+///         CacheError::Unavailable(_) | CacheError::Load(_) => true,
+///         // Read first what stands there now.
+///         CacheError::Conflict { .. } | CacheError::Uncertain(_) => false,
+///         _rejected_or_closed => false,
+///     }
+/// }
+/// assert!(!worth_a_retry(&CacheError::Closed));
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CacheError {

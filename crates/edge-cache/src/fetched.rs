@@ -45,6 +45,17 @@ pub enum Freshness {
 }
 
 /// A value and what is known about it. Dereferences to the value.
+///
+/// ```
+/// use edge_cache::{Fetched, Freshness};
+///
+/// fn caption(price: &Fetched<u64>) -> String {
+///     match price.freshness() {
+///         Freshness::Stale { at_most } => format!("{} (up to {} s ago)", **price, at_most.as_secs()),
+///         _current => format!("{}", **price),
+///     }
+/// }
+/// ```
 pub struct Fetched<V> {
     entry: Arc<Entry>,
     tier: Tier,

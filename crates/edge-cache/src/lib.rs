@@ -5,6 +5,7 @@
 //! Every read tells how old its answer can be ([`Fetched::freshness`]). What holds, and under which faults, is
 //! stated and tested: see the project's `docs/coherence.md`.
 
+mod builder;
 mod bulk;
 mod cache;
 mod clearing;
@@ -26,7 +27,8 @@ mod stats;
 mod value;
 mod writing;
 
-pub use cache::{EdgeCache, EdgeCacheBuilder};
+pub use builder::EdgeCacheBuilder;
+pub use cache::EdgeCache;
 pub use error::{CacheError, LoadError};
 pub use event_bus::{Delivery, EventStream, Filter, Rule, Rules, Subscription, Tally, Timing};
 pub use fetched::{Fetched, Freshness, Tier};

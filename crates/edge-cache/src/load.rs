@@ -110,6 +110,19 @@ impl<V: CacheValue> IntoLoad<V> for Load<V> {
 }
 
 /// What a loader may want to know.
+///
+/// ```
+/// use edge_cache::{Load, LoadContext};
+///
+/// /// Asks for a document only if it has another revision than the one at hand.
+/// async fn load(context: LoadContext<(u64, String)>) -> Result<Load<(u64, String)>, std::io::Error> {
+///     let newest_revision = 7;
+///     if context.previous().is_some_and(|(revision, _)| *revision == newest_revision) {
+///         return Ok(Load::not_modified());
+///     }
+///     Ok(Load::value((newest_revision, "text".to_owned())))
+/// }
+/// ```
 #[derive(Debug)]
 pub struct LoadContext<V> {
     previous: Option<Arc<Entry>>,

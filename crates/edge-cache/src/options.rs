@@ -31,9 +31,15 @@ impl TierUse {
 /// Overrides for one call.
 ///
 /// ```
+/// # use edge_cache::{CacheError, EdgeCache};
+/// use cache_core::Key;
 /// use edge_cache::{Options, TierUse};
-/// let fresh_from_shared_store = Options::default().with_l1(TierUse::WriteOnly);
-/// # let _ = fresh_from_shared_store;
+///
+/// /// Passes this node's copy by, and replaces it with what the shared store has.
+/// async fn read_again(cache: &EdgeCache, key: &Key<u64>) -> Result<Option<u64>, CacheError> {
+///     let options = Options::default().with_l1(TierUse::WriteOnly);
+///     Ok(cache.get_with(key, options).await?.as_deref().copied())
+/// }
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {

@@ -12,6 +12,12 @@ use event_bus::Tally;
 const STRIPES: usize = 16;
 
 /// What one namespace has seen since the start.
+///
+/// ```
+/// let stats = edge_cache::NamespaceStats { l1_hits: 3, l1_misses: 1, ..Default::default() };
+/// assert_eq!(stats.l1_hit_ratio(), Some(0.75));
+/// assert_eq!(stats.l2_hit_ratio(), None);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct NamespaceStats {
     /// Reads answered from memory.

@@ -1,0 +1,178 @@
+//! How a cache is set up: its node, its spans of time, its namespaces; and how it starts.
+//!
+//! What it does then is in `cache`.
+
+use std::sync::Arc;
+
+use cache_core::{Lane, LocalLimits, Namespace, NodeId, Policy};
+use event_bus::{Coherence, Dispatcher, Driver, Outbox, Replica, Rules, Timing};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::engine::Engine;
+use crate::memory::{Memory, NamespaceState};
+use crate::stats::Counters;
+use crate::value::ValueType;
+use crate::{CacheValue, EdgeCache, Ports};
+
+/// Sets up an [`EdgeCache`].
+pub struct EdgeCacheBuilder {
+    ports: Ports,
+    node: NodeId,
+    region: Arc<str>,
+    timing: Timing,
+    queue: usize,
+    rules: Rules,
+    namespaces: Vec<NamespaceState>,
+}
+
+impl EdgeCacheBuilder {
+    pub(crate) fn new(ports: Ports) -> Self {
+        let node = NodeId::new(format!("node-{:016x}", ports.entropy.draw()));
+        Self {
+            ports,
+            node,
+            region: Arc::from(""),
+            timing: Timing::default(),
+            queue: 10_000,
+            rules: Rules::default(),
+            namespaces: Vec::new(),
+        }
+    }
+
+    /// The node's unique name, shown in events. Default: random.
+    #[must_use]
+    pub fn node(mut self, name: impl AsRef<str>) -> Self {
+        self.node = NodeId::new(name);
+        self
+    }
+
+    /// The node's region, shown in events. Default: empty.
+    #[must_use]
+    pub fn region(mut self, region: impl AsRef<str>) -> Self {
+        self.region = Arc::from(region.as_ref());
+        self
+    }
+
+    /// The spans that the promises are made of.
+    #[must_use]
+    pub const fn timing(mut self, timing: Timing) -> Self {
+        self.timing = timing;
+        self
+    }
+
+    /// Events of a lane that may wait to be applied. More, and their shards are flushed. Default 10,000.
+    #[must_use]
+    pub const fn event_queue(mut self, events: usize) -> Self {
+        self.queue = events;
+        self
+    }
+
+    /// Switches off one rule of the protocol, so that a test can show that it is needed.
+    #[cfg(any(test, feature = "test-util"))]
+    #[must_use]
+    pub const fn rules(mut self, rules: Rules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// Registers a namespace under its own policy.
+    #[must_use]
+    pub fn namespace<V: CacheValue>(self, namespace: &Namespace<V>) -> Self {
+        let policy = *namespace.policy();
+        self.namespace_with(namespace, policy)
+    }
+
+    /// Registers a namespace under another policy. The lane stays the namespace's: every node must agree on it.
+    ///
+    /// # Panics
+    /// When a namespace of this name is registered already: two types under one name would read each other's bytes.
+    #[must_use]
+    pub fn namespace_with<V: CacheValue>(mut self, namespace: &Namespace<V>, mut policy: Policy) -> Self {
+        let name = namespace.name();
+        assert!(
+            self.namespaces.iter().all(|other| other.name != name),
+            "namespace {name:?} is registered twice"
+        );
+        policy.lane = namespace.policy().lane;
+        let limits = LocalLimits {
+            max_bytes: policy.max_bytes,
+            max_entries: policy.max_entries,
+        };
+        self.namespaces.push(NamespaceState {
+            name,
+            policy,
+            value: ValueType::of::<V>(),
+            local: self.ports.local.open(name, limits),
+            barrier: NamespaceState::barrier_of(name).key(),
+            counters: Counters::default(),
+        });
+        self
+    }
+
+    /// Starts the cache's tasks on the current Tokio runtime. It can be used at once; [`EdgeCache::ready`] waits until it
+    /// follows every shard.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub fn start(self) -> EdgeCache {
+        let stop = CancellationToken::new();
+        let dispatcher = Arc::new(Dispatcher::new(stop.child_token()));
+        let memory = Arc::new(Memory {
+            namespaces: self.namespaces,
+            ports: self.ports.clone(),
+        });
+        let lanes = Lane::ALL.map(|lane| {
+            let (clock, replica) = (
+                Arc::clone(&self.ports.clock),
+                Arc::clone(&memory) as Arc<dyn Replica>,
+            );
+            Arc::new(Coherence::with_rules(
+                lane,
+                self.timing,
+                clock,
+                replica,
+                Arc::clone(&dispatcher),
+                self.rules,
+            ))
+        });
+        let tasks = TaskTracker::new();
+        for coherence in &lanes {
+            let driver = Driver {
+                coherence: Arc::clone(coherence),
+                bus: Arc::clone(&self.ports.bus),
+                store: Arc::clone(&self.ports.shared),
+                entropy: Arc::clone(&self.ports.entropy),
+                queue: self.queue,
+                stop: stop.clone(),
+            };
+            tasks.spawn(driver.run());
+        }
+        let engine = Arc::new(Engine {
+            ports: self.ports,
+            memory,
+            lanes,
+            dispatcher,
+            outbox: std::sync::Mutex::new(Outbox::default()),
+            owed: 0.into(),
+            paying: 0.into(),
+            owed_came: tokio::sync::Notify::new(),
+            tasks,
+            stop,
+            node: self.node,
+            region: self.region,
+            published: 0.into(),
+        });
+        engine.tasks.spawn(Arc::clone(&engine).pay_debts());
+        EdgeCache::over(engine)
+    }
+}
+
+impl std::fmt::Debug for EdgeCacheBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EdgeCacheBuilder")
+            .field("node", &self.node)
+            .field("timing", &self.timing)
+            .finish_non_exhaustive()
+    }
+}

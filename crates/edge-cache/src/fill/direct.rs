@@ -1,0 +1,125 @@
+//! What a fetch answers when the shared store cannot be used for its key, or the loader has failed.
+//!
+//! Nothing that was loaded is kept, here or elsewhere.
+
+use std::sync::Arc;
+
+use cache_core::{BarrierStamp, Entry, EntryValue, Moment, Seq, Version};
+
+use super::{Fill, Step};
+use crate::entries::throttled;
+use crate::rendezvous::FillOutcome;
+use crate::stats::Count;
+use crate::{CacheError, LoadError, Tier};
+
+/// Why the source of truth is asked directly.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// The call skips the shared store.
+    AskedFor,
+    /// This node owes the store an invalidation of the key.
+    Owed,
+    /// The store does not answer, or its history is under repair.
+    Unavailable,
+    /// The key changes faster than it can be read.
+    Restless,
+}
+
+impl Fill {
+    /// The shared store cannot be used for this key: the source of truth answers, and nothing is kept.
+    pub(super) async fn direct(&mut self, deadline: Moment, reason: Reason) -> Step {
+        let Some(loader) = self.call.loader.clone() else {
+            return Step::Done(match reason {
+                Reason::Owed | Reason::AskedFor => FillOutcome::Absent,
+                Reason::Unavailable | Reason::Restless => self.failed_store(),
+            });
+        };
+        let deadline = if reason == Reason::Restless {
+            self.deadline()
+        } else {
+            deadline
+        };
+        let stamp = self.engine.lane(self.call.shard).stamp();
+        let load = match self.load(&loader, deadline).await {
+            Ok(load) => load,
+            Err(error) => return self.failed(error),
+        };
+        let value = match load.outcome.value(self.stale.as_ref()) {
+            Ok(value) => value,
+            Err(error) => return self.failed(error),
+        };
+        Step::Done(match reason {
+            Reason::AskedFor => self.uncached(value, load.tags, stamp),
+            Reason::Owed | Reason::Unavailable | Reason::Restless => self.unsaved(value, load.tags, stamp),
+        })
+    }
+
+    /// What was loaded could not be stored, and may be newer than what the store holds or will be given by a slower
+    /// node: nobody here may be shown that older value later. So the key is owed an invalidation.
+    pub(super) fn unsaved(
+        &self,
+        value: EntryValue,
+        tags: Arc<[cache_core::Tag]>,
+        stamp: BarrierStamp,
+    ) -> FillOutcome {
+        if self.call.policy.coherence == cache_core::Coherence::EventDriven {
+            self.engine.owe_keys(self.call.shard, vec![self.call.key.clone()]);
+        }
+        self.uncached(value, tags, stamp)
+    }
+
+    pub(super) fn uncached(
+        &self,
+        value: EntryValue,
+        tags: Arc<[cache_core::Tag]>,
+        stamp: BarrierStamp,
+    ) -> FillOutcome {
+        self.namespace().counters.add(Count::Uncached);
+        let now = self.engine.ports.clock.now();
+        FillOutcome::Found(
+            Arc::new(Entry {
+                value,
+                version: Version::default(),
+                as_of: Seq::ZERO,
+                generation: 0,
+                born: now,
+                fresh_until: now,
+                usable_until: now,
+                refresh_from: Moment::FOREVER,
+                tags,
+                stamp,
+                checked_epoch: 0.into(),
+                refreshing: false.into(),
+                weight: 0,
+            }),
+            Tier::Source,
+        )
+    }
+
+    fn failed_store(&self) -> FillOutcome {
+        FillOutcome::Failed(CacheError::unavailable(
+            "the shared store does not answer, and there is no loader",
+        ))
+    }
+
+    /// The load failed: a stale value stands in where the policy allows, and the loader is left alone for a while.
+    pub(super) fn failed(&self, error: LoadError) -> Step {
+        let failure = FillOutcome::Failed(CacheError::Load(Arc::new(error)));
+        let (Some(fail_safe), Some(stale)) = (self.call.policy.fail_safe, &self.stale) else {
+            return Step::Done(failure);
+        };
+        let now = self.engine.ports.clock.now();
+        if now >= stale.usable_until || now.since(stale.fresh_until) > fail_safe.max_stale {
+            return Step::Done(failure);
+        }
+        // What is unproven counts as expired from now on: it could not be told from a hit that is to be refreshed.
+        let leased = now < self.engine.lease(self.namespace(), self.call.shard);
+        let fresh_until = if leased {
+            stale.fresh_until
+        } else {
+            stale.fresh_until.min(now)
+        };
+        let stand_in = throttled(stale, fresh_until, now + fail_safe.throttle);
+        Step::Install(Arc::new(stand_in), Tier::L1)
+    }
+}

@@ -1,0 +1,217 @@
+//! Loading under a fill lease, and storing what was loaded unless a write came in between.
+//!
+//! Loads without a lease are in `direct`.
+
+use std::sync::Arc;
+
+use cache_core::{BarrierStamp, FillBegun, FillCommitted, FillToken, Moment, ReadFrom, Seq, Version};
+use event_bus::{Source, Verdict};
+use tokio::time::timeout;
+
+use super::direct::Reason;
+use super::{Fill, Step};
+use crate::engine::Engine;
+use crate::entries::{Basis, Opened, make_entry, seal_value};
+use crate::load::{ErasedLoad, ErasedLoader};
+use crate::reading::Call;
+use crate::rendezvous::FillOutcome;
+use crate::stats::Count;
+use crate::{LoadError, Tier};
+
+impl Fill {
+    /// Asks for the right to load, loads, and stores what was loaded unless a write came in between.
+    pub(super) async fn load_under_lease(&mut self, newer_than: Seq, deadline: Moment) -> Step {
+        let Some(loader) = self.call.loader.clone() else {
+            self.namespace().counters.add(Count::L2Miss);
+            return Step::Done(FillOutcome::Absent);
+        };
+        let (shard, engine) = (self.call.shard, Arc::clone(&self.engine));
+        let lane = engine.lane(shard);
+        // Barriers raised after this point must kill what is loaded.
+        let stamp = lane.stamp();
+        let probe = lane.probe(shard);
+        let Some(lineage) = probe.lineage else {
+            return Step::Again(ReadFrom::Primary);
+        };
+        let token = FillToken(engine.ports.entropy.draw());
+        let left = self.left(deadline);
+        let reply = timeout(
+            self.patience(deadline),
+            engine
+                .ports
+                .shared
+                .begin_fill(shard, &self.call.key, newer_than, lineage, token, left),
+        )
+        .await;
+        let Ok(Ok(reply)) = reply else {
+            return self.direct(deadline, Reason::Unavailable).await;
+        };
+        match lane.observe(shard, &probe, Source::Primary, reply.server, reply.head) {
+            Verdict::Restart | Verdict::AskPrimary => return Step::Again(ReadFrom::Primary),
+            Verdict::Down => return self.direct(deadline, Reason::Unavailable).await,
+            Verdict::Admit { .. } => {}
+        }
+        match (reply.answer, reply.head) {
+            // Somebody has filled it since it was read: read it again.
+            (None | Some(FillBegun::Found(_)), _) | (_, None) => Step::Again(ReadFrom::Primary),
+            (Some(FillBegun::Wait(longest)), _) => Step::Wait(longest),
+            (Some(FillBegun::Lease), Some(_)) => {
+                self.namespace().counters.add(Count::L2Miss);
+                let mut lease = Lease {
+                    engine,
+                    call: self.call.clone(),
+                    token,
+                    stamp,
+                    lineage,
+                    held: true,
+                };
+                self.load_and_commit(&loader, &mut lease, deadline).await
+            }
+        }
+    }
+
+    async fn load_and_commit(&mut self, loader: &ErasedLoader, lease: &mut Lease, deadline: Moment) -> Step {
+        let load = match self.load(loader, deadline).await {
+            Ok(load) => load,
+            Err(error) => {
+                lease.release().await;
+                return self.failed(error);
+            }
+        };
+        let policy = self.call.policy;
+        let value = match load.outcome.value(self.stale.as_ref()) {
+            Ok(value) => value,
+            Err(error) => {
+                lease.release().await;
+                return self.failed(error);
+            }
+        };
+        let ttl = match &value {
+            Some(_) => Some(load.ttl.unwrap_or(policy.l2_ttl)),
+            None => policy.negative_ttl,
+        };
+        let Some(ttl) = ttl.filter(|_| self.call.options.l2.writes()) else {
+            lease.release().await;
+            return Step::Done(self.uncached(value, load.tags, lease.stamp));
+        };
+        let sealed = seal_value(
+            self.namespace(),
+            &self.engine.ports,
+            &policy,
+            value,
+            ttl,
+            load.tags,
+            lease.stamp,
+        );
+        match sealed {
+            Ok((record, opened)) => self.commit(lease, record, opened, deadline).await,
+            Err(error) => {
+                lease.release().await;
+                Step::Done(FillOutcome::Failed(error))
+            }
+        }
+    }
+
+    async fn commit(
+        &self,
+        lease: &mut Lease,
+        record: cache_core::NewRecord,
+        opened: Opened,
+        deadline: Moment,
+    ) -> Step {
+        let (shard, engine) = (self.call.shard, &self.engine);
+        let lane = engine.lane(shard);
+        let probe = lane.probe(shard);
+        let life = record.ttl;
+        let commit =
+            engine
+                .ports
+                .shared
+                .commit_fill(shard, &self.call.key, lease.lineage, lease.token, Some(record));
+        let reply = timeout(lane.timing().deadline, commit).await;
+        let Ok(Ok(reply)) = reply else {
+            return Step::Done(self.unsaved(opened.value, opened.envelope.tags, lease.stamp));
+        };
+        lease.held = false;
+        let verdict = lane.observe(shard, &probe, Source::Primary, reply.server, reply.head);
+        match (reply.answer, verdict) {
+            (Some(FillCommitted::Stored(stored)), Verdict::Admit { as_of }) => {
+                let basis = Basis {
+                    now: engine.ports.clock.now(),
+                    version: Version {
+                        lineage: lease.lineage,
+                        seq: stored.version,
+                    },
+                    as_of,
+                    generation: probe.generation,
+                    remaining: life,
+                };
+                let length = self.call.key.as_str().len();
+                Step::Install(
+                    Arc::new(make_entry(
+                        &engine.ports,
+                        &self.call.policy,
+                        length,
+                        opened,
+                        &basis,
+                    )),
+                    Tier::Source,
+                )
+            }
+            // An invalidation won: what was loaded may be older than it.
+            (Some(FillCommitted::Rejected) | None, _) if engine.ports.clock.now() < deadline => {
+                Step::Again(ReadFrom::Primary)
+            }
+            _unknown_or_too_late => Step::Done(self.unsaved(opened.value, opened.envelope.tags, lease.stamp)),
+        }
+    }
+
+    pub(super) async fn load(
+        &self,
+        loader: &ErasedLoader,
+        deadline: Moment,
+    ) -> Result<ErasedLoad, LoadError> {
+        let (previous, limit) = (self.stale.clone(), self.left(deadline));
+        self.engine.ask_source(&self.call, loader, previous, limit).await
+    }
+}
+
+/// The right to fill a key, and what was known when it was given. Given back when it is dropped: all nodes would
+/// wait for a load that nobody runs any more, until the lease's time is up.
+struct Lease {
+    engine: Arc<Engine>,
+    call: Call,
+    token: FillToken,
+    stamp: BarrierStamp,
+    lineage: cache_core::Lineage,
+    held: bool,
+}
+
+impl Lease {
+    async fn release(&mut self) {
+        give_back(&self.engine, &self.call, self.lineage, self.token).await;
+        self.held = false;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // Without a runtime the process is about to end; the lease runs out by itself.
+        if let (true, Ok(runtime)) = (self.held, tokio::runtime::Handle::try_current()) {
+            let (engine, call) = (Arc::clone(&self.engine), self.call.clone());
+            let (lineage, token) = (self.lineage, self.token);
+            let giving = async move { give_back(&engine, &call, lineage, token).await };
+            self.engine.tasks.spawn_on(giving, &runtime);
+        }
+    }
+}
+
+async fn give_back(engine: &Engine, call: &Call, lineage: cache_core::Lineage, token: FillToken) {
+    let limit = engine.lane(call.shard).timing().heartbeat();
+    let released = engine
+        .ports
+        .shared
+        .commit_fill(call.shard, &call.key, lineage, token, None);
+    // If this fails, the lease runs out by itself.
+    let _ = timeout(limit, released).await;
+}

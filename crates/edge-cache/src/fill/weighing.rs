@@ -1,0 +1,128 @@
+//! What a stored record is worth to a fetch: good, expired, dead by a barrier, or unreadable.
+//!
+//! It loads nothing itself.
+
+use std::sync::Arc;
+
+use cache_core::{Entry, Head, Moment, ReadFrom, Record, Seq, Shard, Version};
+use event_bus::{Probe, Source, Standing, Verdict, barrier_keys};
+use tokio::time::timeout;
+
+use super::{Fill, Step};
+use crate::Tier;
+use crate::entries::{Basis, make_entry, open_body};
+use crate::stats::Count;
+
+/// What a record is worth.
+enum Worth {
+    Good(Arc<Entry>),
+    /// Expired, but may be served when nothing better comes.
+    Expired(Arc<Entry>, Seq),
+    /// Dead by a barrier, or unreadable.
+    Useless(Seq),
+    /// Its barriers could not be read.
+    Unclear,
+}
+
+impl Fill {
+    /// A record was found, current as of this head.
+    pub(super) async fn weigh(
+        &mut self,
+        record: Record,
+        head: &Head,
+        probe: &Probe,
+        deadline: Moment,
+    ) -> Step {
+        if record.version <= self.newer_than {
+            return self.load_under_lease(self.newer_than, deadline).await;
+        }
+        match self.worth(&record, head, probe).await {
+            Worth::Good(entry) => {
+                self.namespace().counters.add(Count::L2Hit);
+                Step::Install(entry, Tier::L2)
+            }
+            Worth::Expired(entry, version) => {
+                self.stale.get_or_insert(entry);
+                self.load_under_lease(version, deadline).await
+            }
+            Worth::Useless(version) => self.load_under_lease(version, deadline).await,
+            Worth::Unclear => Step::Again(ReadFrom::Primary),
+        }
+    }
+
+    async fn worth(&self, record: &Record, head: &Head, probe: &Probe) -> Worth {
+        let (namespace, engine) = (self.namespace(), &self.engine);
+        let lane = engine.lane(self.call.shard);
+        let Some(opened) = open_body(namespace, &engine.ports, &record.body) else {
+            namespace.counters.add(Count::Unusable);
+            return Worth::Useless(record.version);
+        };
+        let barriers = barrier_keys(&namespace.barrier, &opened.envelope.tags);
+        let mut standing = lane.judge(opened.envelope.stamp, &barriers);
+        // Without a lease on the barriers, one may have been raised that this node has not heard of.
+        let barriers_are_current = lane.leased(
+            Shard::barriers(self.call.shard.lane()),
+            engine.ports.clock.ceiling(),
+        );
+        if standing == Standing::Unknown || (standing == Standing::Valid && !barriers_are_current) {
+            if !self.learn(&barriers).await {
+                return Worth::Unclear;
+            }
+            standing = lane.judge(opened.envelope.stamp, &barriers);
+        }
+        if standing != Standing::Valid || engine.owes_barrier(self.call.shard, || barriers) {
+            namespace.counters.add(Count::Barred);
+            return Worth::Useless(record.version);
+        }
+        let now = engine.ports.clock.now();
+        let remaining = lane.remaining(record.expires, now);
+        let expired = remaining <= opened.envelope.grace;
+        let basis = Basis {
+            now,
+            version: Version {
+                lineage: head.lineage,
+                seq: record.version,
+            },
+            as_of: head.seq,
+            generation: probe.generation,
+            remaining,
+        };
+        let entry = make_entry(
+            &engine.ports,
+            &self.call.policy,
+            self.call.key.as_str().len(),
+            opened,
+            &basis,
+        );
+        if expired {
+            Worth::Expired(Arc::new(entry), record.version)
+        } else {
+            Worth::Good(Arc::new(entry))
+        }
+    }
+
+    /// Reads the records of barriers that are older than what this node knows.
+    async fn learn(&self, barriers: &[cache_core::CacheKey]) -> bool {
+        let shard = Shard::barriers(self.call.shard.lane());
+        let lane = self.engine.lane(shard);
+        let probe = lane.probe(shard);
+        let limit = lane.timing().deadline;
+        let reply = timeout(
+            limit,
+            self.engine.ports.shared.read(shard, barriers, ReadFrom::Primary),
+        )
+        .await;
+        let Ok(Ok(reply)) = reply else { return false };
+        let verdict = lane.observe(shard, &probe, Source::Primary, reply.server, reply.head);
+        let (Verdict::Admit { .. }, Some(head), Some(records)) = (verdict, reply.head, reply.answer) else {
+            return false;
+        };
+        lane.learn_barriers(barriers.iter().zip(records).map(|(key, record)| {
+            (
+                key.clone(),
+                record.map_or(head.floor, |record| record.version.max(head.floor)),
+            )
+        }));
+        true
+    }
+}
