@@ -13,33 +13,37 @@ use crate::{BarrierStamp, Moment, Seq, Tag, Version};
 pub type EntryValue = Option<Arc<dyn Any + Send + Sync>>;
 
 /// A decoded value in memory. Shared, never copied: a hit clones one `Arc`.
+///
+/// The layout is fixed so that everything a hit looks at lies together: with the counters of its `Arc` in front, the
+/// first six fields fill one cache line.
+#[repr(C)]
 pub struct Entry {
     /// The value; `None` when it is known that there is none.
     pub value: EntryValue,
+    /// The shard's generation when it was installed; an entry of another generation is dead.
+    pub generation: u64,
+    /// The node's barrier epoch under which its tags were last found valid.
+    pub checked_epoch: AtomicU64,
+    /// Until when it is fresh.
+    pub fresh_until: Moment,
+    /// When it was written, by this node's clock.
+    pub born: Moment,
+    /// When a hit should start a refresh in the background; `Moment::FOREVER` for never.
+    pub refresh_from: Moment,
+    /// Until when it may be served stale, if at all.
+    pub usable_until: Moment,
     /// The version of the key this value is.
     pub version: Version,
     /// The shard's sequence up to which this value is known to be current.
     pub as_of: Seq,
-    /// The shard's generation when it was installed; an entry of another generation is dead.
-    pub generation: u64,
-    /// When it was written, by this node's clock.
-    pub born: Moment,
-    /// Until when it is fresh.
-    pub fresh_until: Moment,
-    /// Until when it may be served stale, if at all.
-    pub usable_until: Moment,
-    /// When a hit should start a refresh in the background; `Moment::FOREVER` for never.
-    pub refresh_from: Moment,
-    /// Its tags.
-    pub tags: Arc<[Tag]>,
     /// How far barriers were known when its fill started.
     pub stamp: BarrierStamp,
-    /// The node's barrier epoch under which its tags were last found valid.
-    pub checked_epoch: AtomicU64,
-    /// Whether a background refresh has been started for it.
-    pub refreshing: AtomicBool,
+    /// Its tags.
+    pub tags: Arc<[Tag]>,
     /// Bytes it is charged with in memory.
     pub weight: u32,
+    /// Whether a background refresh has been started for it.
+    pub refreshing: AtomicBool,
 }
 
 impl fmt::Debug for Entry {

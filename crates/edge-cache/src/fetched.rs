@@ -67,7 +67,8 @@ pub struct Fetched<V> {
 impl<V: CacheValue> Fetched<V> {
     /// `None` when the entry says that there is no value.
     pub(crate) fn new(entry: Arc<Entry>, tier: Tier, age: Duration, freshness: Freshness) -> Option<Self> {
-        entry.value.as_ref()?.downcast_ref::<V>()?;
+        // The type was compared when the namespace was looked up; here only "known absent" is left to tell.
+        entry.value.as_ref()?;
         Some(Self {
             entry,
             tier,
@@ -104,7 +105,7 @@ impl<V: CacheValue> Fetched<V> {
             .value
             .clone()
             .and_then(|value| value.downcast::<V>().ok());
-        value.expect("the type was checked when this was made")
+        value.expect("a namespace's values have its type")
     }
 }
 
@@ -117,7 +118,7 @@ impl<V: CacheValue> Deref for Fetched<V> {
             .value
             .as_ref()
             .and_then(|value| value.downcast_ref::<V>());
-        value.expect("the type was checked when this was made")
+        value.expect("a namespace's values have its type")
     }
 }
 

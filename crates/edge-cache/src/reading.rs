@@ -59,6 +59,9 @@ impl Engine {
     /// What memory has to say about a key.
     #[inline]
     pub(crate) fn look(&self, namespace: &NamespaceState, key: &CacheKey, shard: Shard) -> Look {
+        // The lease is taken before the entry: what it vouches for had been applied by then. The other way round, an entry
+        // that was no longer covered could be served under a lease that was renewed in between.
+        let lease = self.lease(namespace, shard);
         let Some(entry) = namespace.local.read(key) else {
             return Look::Miss;
         };
@@ -73,8 +76,7 @@ impl Engine {
         }
         let age = now.since(entry.born);
         let event_driven = namespace.policy.coherence == Kind::EventDriven;
-        let lease = self.lease(namespace, shard);
-        // The lease is checked here, in the read itself: after a freeze, a reader may run before any task.
+        // The lease is compared with the clock here, in the read itself: after a freeze, a reader may run before any task.
         if now < lease && now < entry.fresh_until {
             let freshness = if event_driven {
                 Freshness::Current {

@@ -39,6 +39,8 @@ pub(crate) enum Scope {
     Everything,
     /// Times of hits, and memory: it never evicts.
     Hits,
+    /// Times of hits: its process holds more than the memory under test.
+    HitTimes,
 }
 
 /// The text of a key.

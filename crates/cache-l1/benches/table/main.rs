@@ -18,7 +18,7 @@ use clap::Parser as _;
 use comfy_table::{CellAlignment, Table, presets};
 
 use arguments::Arguments;
-use contender::{AnyContender, Field};
+use contender::{AnyContender, Field, Scope};
 use hit_ratio::HitRatios;
 use timing::Times;
 
@@ -28,6 +28,7 @@ fn contenders() -> Vec<Box<dyn AnyContender>> {
         Field::<contenders::quick_cache::Strings>::boxed(),
         Field::<contenders::quick_cache::HashedKeys>::boxed(),
         Field::<contenders::cache_l1::ThroughThePort>::boxed(),
+        Field::<contenders::edge_cache::TypedApi>::boxed(),
         Field::<contenders::moka::Moka>::boxed(),
         Field::<contenders::foyer::S3Fifo>::boxed(),
         Field::<contenders::dashmap::Unbounded>::boxed(),
@@ -67,7 +68,10 @@ fn table(contenders: &[Box<dyn AnyContender>], times: &[Times], ratios: &HitRati
             row.push(cell.map_or_else(dash, |time| format!("{:.2}", time.ratio)));
         }
         row.push(
-            memory::overhead_in_child(contender.name()).map_or_else(dash, |bytes| format!("{bytes:.0}")),
+            (contender.scope() != Scope::HitTimes)
+                .then(|| memory::overhead_in_child(contender.name()))
+                .flatten()
+                .map_or_else(dash, |bytes| format!("{bytes:.0}")),
         );
         row.extend(ratios.rows[index].iter().map(|ratio| percent(*ratio)));
         table.add_row(row);

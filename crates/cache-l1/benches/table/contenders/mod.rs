@@ -4,6 +4,7 @@
 
 pub(crate) mod cache_l1;
 pub(crate) mod dashmap;
+pub(crate) mod edge_cache;
 pub(crate) mod foyer;
 pub(crate) mod moka;
 pub(crate) mod quick_cache;

@@ -1,0 +1,77 @@
+//! A hit as a service sees it: through the typed API of `edge-cache`, over this crate and the embedded backend.
+//!
+//! Lease, barriers, generation, debts, expiry and statistics are all in it. Only hits are measured.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cache_core::{Key, Namespace, Permille, Policy};
+use cache_l1::MemoryStores;
+use cache_memory::Hub;
+use edge_cache::{EdgeCache, Ports, Put};
+use tokio::runtime::Runtime;
+
+use crate::contender::{Contender, Scope, VALUE};
+
+const VALUES: Namespace<Block> = Namespace::new(
+    "bench",
+    Policy::event_driven(Duration::from_secs(3_600))
+        .with_jitter(Permille(0))
+        .with_memory(1 << 40, 1 << 30),
+);
+
+/// 256 bytes in one piece, in a form that serde can carry.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Block([[u8; 32]; VALUE / 32]);
+
+/// One node, whose lease is kept up by a runtime in the background.
+pub(crate) struct TypedApi {
+    cache: EdgeCache,
+    keys: Vec<Key<Block>>,
+    /// Runs the node's tasks; writes are waited for on it.
+    runtime: Runtime,
+}
+
+impl Contender for TypedApi {
+    const NAME: &'static str = "edge-cache (typed API)";
+    const SCOPE: Scope = Scope::HitTimes;
+
+    fn new(keys: usize, _capacity: usize) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_time()
+            .build()
+            .expect("a runtime without I/O can always be built");
+        let cache = runtime.block_on(async {
+            let endpoint = Arc::new(Hub::builder().build().endpoint("bench"));
+            let ports = Ports::new(Arc::new(MemoryStores), endpoint.clone(), endpoint);
+            let cache = EdgeCache::builder(ports).namespace(&VALUES).start();
+            assert!(
+                cache.ready(Duration::from_secs(60)).await,
+                "the node does not become ready"
+            );
+            cache
+        });
+        let key = |id: usize| VALUES.key(&[("id", &id)]);
+        Self {
+            cache,
+            keys: (0..keys).map(key).collect(),
+            runtime,
+        }
+    }
+
+    fn hit(&self, key: usize) -> Option<u8> {
+        let value = self.cache.peek(&self.keys[key]).ok()??;
+        Some(value.0[0][0])
+    }
+
+    fn fill(&self, key: usize) {
+        // The key is built anew, so that a later look-up has to compare texts.
+        let name = VALUES.key(&[("id", &key)]);
+        let put = self
+            .cache
+            .put(&name, Put::new(Block([[key.to_le_bytes()[0]; 32]; VALUE / 32])));
+        let receipt = self.runtime.block_on(put);
+        assert!(receipt.is_ok(), "the embedded backend takes every write");
+    }
+}
