@@ -5,3 +5,8 @@
 mod fleet;
 
 pub use fleet::{Fleet, FleetOptions, Node, Wrap};
+
+/// The example of the README, compiled and run with the documentation's tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
