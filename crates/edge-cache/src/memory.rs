@@ -37,10 +37,13 @@ impl NamespaceState {
 }
 
 impl Memory {
-    /// The namespace of this name. A handful of them: a scan beats a hash.
+    /// The namespace of this name. A handful of them: a scan beats a hash, and a name that comes from the same constant
+    /// is the same text, not only an equal one.
     #[inline]
     pub(crate) fn find(&self, name: &str) -> Option<&NamespaceState> {
-        self.namespaces.iter().find(|namespace| namespace.name == name)
+        self.namespaces
+            .iter()
+            .find(|namespace| std::ptr::eq(namespace.name, name) || namespace.name == name)
     }
 
     /// The namespace of this name, if its values have this type.
