@@ -1,1 +1,82 @@
-//! Placeholder while the workspace is laid out.
+//! An edge node of the GPU marketplace: the wiring of all crates, the command line, and the demonstration.
+//!
+//! It holds no logic of the cache or of the market: what needs an explanation of *what* it does lives in the crate
+//! that owns it. What is here chooses adapters, hands them in, starts and stops tasks, and reports.
+//!
+//! * `edge-node config --show` prints the settings in force and where each comes from.
+//! * `edge-node demo` runs a fleet of nodes on the embedded backend, books and cancels GPUs while every node answers
+//!   queries, and proves from the outside that no answer was staler than the bound and no GPU was booked twice.
+//!
+//! # Exit codes
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | done; for the demonstration: everything it checks holds, also when it was interrupted by ctrl-c |
+//! | 1 | the demonstration found a stale read, a double booking or another broken promise |
+//! | 2 | wrong flags, wrong settings, or a file that cannot be read or written |
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+pub mod cli;
+pub mod demo;
+mod settings;
+
+use cli::{Cli, Command};
+
+/// What the process ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// All is well: exit code 0.
+    Well,
+    /// A promise was found broken: exit code 1.
+    Broken,
+    /// The request could not be carried out: exit code 2.
+    Refused,
+}
+
+/// Does what the command line asks, with this environment; results go to `out`, problems to `err`.
+pub fn run(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> ExitCode {
+    match end(arguments, environment, out, err) {
+        Ending::Well => ExitCode::SUCCESS,
+        Ending::Broken => ExitCode::from(1),
+        Ending::Refused => ExitCode::from(2),
+    }
+}
+
+/// As [`run`], for callers that want to know the ending itself.
+pub fn end(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Ending {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        // A request for help is not an error; clap knows which stream it belongs to.
+        Err(asked) if !asked.use_stderr() => return told(out, &asked.render().to_string(), Ending::Well),
+        Err(wrong) => return told(err, &wrong.render().to_string(), Ending::Refused),
+    };
+    match cli.command {
+        Command::Config(args) => match settings::load(&args, environment) {
+            Ok(loaded) if args.show => told(out, &loaded.show(), Ending::Well),
+            Ok(_) => told(out, "all settings are in order\n", Ending::Well),
+            Err(problem) => told(err, &format!("{problem}\n"), Ending::Refused),
+        },
+        Command::Demo(args) => demo::command(&args, out, err),
+    }
+}
+
+/// A stream that is closed has nobody to tell; what was to be said does not change how it ends.
+fn told(stream: &mut dyn Write, text: &str, ending: Ending) -> Ending {
+    let _ = stream.write_all(text.as_bytes());
+    ending
+}

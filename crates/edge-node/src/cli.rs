@@ -1,0 +1,108 @@
+//! The command line: every flag with its meaning, its default and its limits.
+//!
+//! It only says what was asked; what is done about it stands elsewhere. Settings have no flags of their own here:
+//! each row of the settings' table is one.
+
+mod flags;
+mod fleet;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use flags::SettingFlags;
+pub use fleet::FleetPlan;
+
+/// An edge node of the GPU marketplace.
+///
+/// Exit codes: 0 done and everything checked holds; 1 the demonstration found a broken promise; 2 wrong flags, wrong
+/// settings, or a file that cannot be read or written.
+#[derive(Debug, Parser)]
+#[command(name = "edge-node", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Checks the settings and shows what is in force
+    Config(Box<ConfigArgs>),
+    /// Runs a fleet of nodes on the embedded backend and proves that their answers are true
+    ///
+    /// Three regions of nodes, each node with its own memory (L1), share one embedded store (L2) in this process.
+    /// Bookings and cancellations flow on a compressed clock while every node serves a Zipf-distributed mix of the
+    /// marketplace's queries. Every value read is compared with what was published when; the bookings' log is
+    /// searched for double grants. One table is printed at the end. Ctrl-c ends the run early, with the report so far;
+    /// the exit code is still that of what was found.
+    Demo(DemoArgs),
+}
+
+/// What follows `edge-node config`.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// Prints every setting with its value and origin, secrets redacted; without it the settings are only checked
+    #[arg(long)]
+    pub show: bool,
+    /// A YAML file with settings; the environment and the flags override it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Sets one setting by its path, as in `--set redis.port=6380`; overrides everything else
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub assignments: Vec<String>,
+    /// One flag for each setting.
+    #[command(flatten)]
+    pub flags: SettingFlags,
+}
+
+/// What follows `edge-node demo`.
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// Regions and how many nodes each has: 1 to 64 nodes in all
+    #[arg(
+        long,
+        value_name = "REGION=NODES,...",
+        default_value = "us-east=5,us-west=4,europe=6"
+    )]
+    pub nodes: FleetPlan,
+    /// GPU hosts as CSV (columns sn, gpu, model); without it they are generated from the seed
+    #[arg(long, value_name = "FILE")]
+    pub hosts: Option<PathBuf>,
+    /// Tasks as CSV (columns name, num_gpu, creation_time, deletion_time); each with GPUs is a booking and later a
+    /// cancellation. Without it they are generated from the seed
+    #[arg(long, value_name = "FILE")]
+    pub bookings: Option<PathBuf>,
+    /// Rental offers as CSV (columns gpu_model, gpu_count, vram_mib_total, price_per_hour_usd), for the base prices;
+    /// without it they are estimates
+    #[arg(long, value_name = "FILE")]
+    pub offers: Option<PathBuf>,
+    /// How many seconds the bookings are compressed into: 0.5 to 3600
+    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds)]
+    pub duration: Duration,
+    /// Where everything that is generated or drawn comes from; the order of tasks remains the machine's
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub seed: u64,
+    /// Makes the network bad: lost, doubled, late and reordered events, lost replies, frozen and cut off nodes, and
+    /// failovers that forget what was acknowledged
+    #[arg(long)]
+    pub faults: bool,
+    /// Writes the report as JSON to this file
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
+/// Half a second to an hour: less measures nothing, more outlives the bookings.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let expected = || "expected a number of seconds from 0.5 to 3600".to_owned();
+    let seconds: f64 = text.parse().map_err(|_| expected())?;
+    if !(0.5..=3600.0).contains(&seconds) {
+        return Err(expected());
+    }
+    Duration::try_from_secs_f64(seconds).map_err(|_| expected())
+}
+
+#[cfg(test)]
+mod tests;

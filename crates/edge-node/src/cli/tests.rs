@@ -1,0 +1,86 @@
+//! Tests of what the command line takes and refuses.
+//!
+//! Nothing is run.
+
+use clap::CommandFactory as _;
+
+use super::*;
+
+fn demo(line: &[&str]) -> Result<DemoArgs, String> {
+    let line = [&["edge-node", "demo"], line].concat();
+    match Cli::try_parse_from(line)
+        .map_err(|error| error.to_string())?
+        .command
+    {
+        Command::Demo(args) => Ok(args),
+        Command::Config(_) => Err("another command".to_owned()),
+    }
+}
+
+#[test]
+fn the_command_line_is_consistent_in_itself() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn without_flags_the_demonstration_is_the_reference_deployment() {
+    let args = demo(&[]).unwrap();
+    let nodes: Vec<_> = args
+        .nodes
+        .regions()
+        .iter()
+        .map(|(region, nodes)| (region.as_str(), *nodes))
+        .collect();
+    assert_eq!(nodes, [("us-east", 5), ("us-west", 4), ("europe", 6)]);
+    assert_eq!(
+        (args.duration, args.seed, args.faults),
+        (Duration::from_secs(20), 1, false)
+    );
+}
+
+#[test]
+fn a_fleet_that_makes_no_sense_is_refused_with_what_is_wrong() {
+    for (text, expected) in [
+        ("us-east", "expected REGION=NODES"),
+        ("us-east=five", "where \"us-east=five\" stands"),
+        ("us-east=0", "needs at least one node"),
+        ("us-east=1,us-east=2", "is given twice"),
+        ("us-east=65", "at most 64 nodes"),
+        ("=3", "region is empty"),
+    ] {
+        let error = demo(&["--nodes", text]).unwrap_err();
+        assert!(error.contains(expected), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_duration_outside_its_limits_is_refused() {
+    for text in ["0", "-1", "3601", "NaN", "soon"] {
+        let error = demo(&["--duration", text]).unwrap_err();
+        assert!(
+            error.contains("0.5 to 3600") || error.contains("unexpected argument"),
+            "{text}: {error}"
+        );
+    }
+    assert_eq!(
+        demo(&["--duration", "1.5"]).unwrap().duration,
+        Duration::from_millis(1_500)
+    );
+}
+
+#[test]
+fn an_unknown_flag_is_refused_with_what_was_meant() {
+    let error = demo(&["--seeds", "4"]).unwrap_err();
+    assert!(error.contains("--seed"), "{error}");
+}
+
+#[test]
+fn every_setting_has_a_flag_with_its_meaning() {
+    let mut command = Cli::command();
+    let config = command.find_subcommand_mut("config").unwrap();
+    let help = config.render_long_help().to_string();
+    for setting in config::SETTINGS {
+        assert!(help.contains(&setting.flag()), "{}", setting.path);
+        assert!(help.contains(&setting.variable()), "{}", setting.path);
+    }
+}

@@ -1,0 +1,209 @@
+//! The wiring: one embedded backend, the systems of record, and the nodes with their caches and marketplaces.
+//!
+//! Every node has the settings that a real edge node would have, from the preset `edge`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cache_core::{Policy, SystemEntropy};
+use cache_l1::MemoryStores;
+use cache_memory::Hub;
+use config::{Overrides, Settings, Sources};
+use edge_cache::{EdgeCache, Ports, Timing};
+use marketplace::checks::Recorder;
+use marketplace::inventory::GpuRecord;
+use marketplace::{Currency, Marketplace, MemoryBookings, MemoryInventory, Records, Region, ScarcityPricing};
+
+use super::clock::MarketClock;
+use super::truth::Truth;
+use super::watch::WatchedStores;
+use crate::cli::FleetPlan;
+
+/// The spans of the protocol, and with them the bound that is checked.
+pub const TIMING: Timing = Timing {
+    lease: Duration::from_secs(3),
+    deadline: Duration::from_secs(2),
+};
+
+/// How long a node may take until it follows every shard.
+const READY: Duration = Duration::from_secs(10);
+
+/// How a node's entries are divided among the classes, in thousandths. Pages are most of what there is; there are as
+/// many order books as price sheets, and few statistics.
+const SHARES: [(&str, u64); 7] = [
+    ("gpu_availability", 480),
+    ("gpu_pricing", 120),
+    ("order_book", 120),
+    ("provider_status", 160),
+    ("market_stats", 40),
+    ("historical_data", 72),
+    ("shelf_list", 8),
+];
+
+/// The whole deployment.
+pub struct Fleet {
+    /// The servers.
+    pub hub: Hub,
+    /// The nodes, region by region.
+    pub nodes: Vec<Node>,
+    /// Who judges.
+    pub truth: Arc<Truth>,
+    /// The clock of all.
+    pub clock: Arc<MarketClock>,
+    /// What the booking store was asked and answered.
+    pub recorder: Arc<Recorder>,
+    /// The systems of record.
+    pub records: Records,
+}
+
+/// One node.
+pub struct Node {
+    /// Its name: region and number.
+    pub name: String,
+    /// Where it stands.
+    pub region: Region,
+    /// Its marketplace.
+    pub market: Marketplace,
+    /// Its memory.
+    pub memory: Arc<WatchedStores>,
+}
+
+impl Fleet {
+    /// Builds and starts everything, and waits until every node follows every shard.
+    ///
+    /// # Errors
+    /// When a GPU is listed twice, or a node does not become ready.
+    pub async fn start(
+        plan: &FleetPlan,
+        gpus: Vec<GpuRecord>,
+        clock: MarketClock,
+        seed: u64,
+    ) -> Result<Self, String> {
+        let clock = Arc::new(clock);
+        let truth = Arc::new(Truth::new());
+        let hub = Hub::builder()
+            .seed(seed)
+            .clock(Arc::new(clock.shared()))
+            .witness(Arc::clone(&truth) as Arc<dyn cache_memory::Witness>)
+            .build();
+        let bookings = Arc::new(MemoryBookings::new(clock.clone()));
+        let recorder = Arc::new(Recorder::new(bookings.clone(), clock.clone()));
+        let inventory = Arc::new(MemoryInventory::new(clock.clone(), Currency::USD));
+        inventory.add(gpus).map_err(|error| error.to_string())?;
+        let records = Records {
+            bookings: recorder.clone(),
+            ledger: bookings,
+            inventory: inventory.clone(),
+            control: inventory,
+            pricing: Arc::new(ScarcityPricing),
+            clock: clock.clone(),
+        };
+        let mut fleet = Self {
+            hub,
+            nodes: Vec::new(),
+            truth,
+            clock,
+            recorder,
+            records,
+        };
+        for (region, count) in plan.regions() {
+            for number in 1..=*count {
+                let node = fleet.node(region, number, seed)?;
+                fleet.nodes.push(node);
+            }
+        }
+        for node in &fleet.nodes {
+            if !node.market.cache().ready(READY).await {
+                return Err(format!(
+                    "{} does not follow every shard after {READY:?}",
+                    node.name
+                ));
+            }
+        }
+        Ok(fleet)
+    }
+
+    /// Ends every node's tasks.
+    pub async fn shutdown(&self) {
+        futures_util::future::join_all(self.nodes.iter().map(|node| node.market.cache().shutdown())).await;
+    }
+
+    fn node(&self, region: &Region, number: usize, seed: u64) -> Result<Node, String> {
+        let name = format!("{region}-{number}");
+        let settings = settings(&name, region)?;
+        let memory = Arc::new(WatchedStores::new(
+            Arc::new(MemoryStores),
+            Arc::clone(&self.truth),
+            self.clock.shared(),
+        ));
+        let endpoint = Arc::new(self.hub.endpoint(&name));
+        let mut ports = Ports::new(memory.clone(), endpoint.clone(), endpoint);
+        ports.clock = Arc::new(self.clock.shared());
+        ports.entropy = Arc::new(SystemEntropy::seeded(seed ^ (self.nodes.len() as u64 + 1) << 48));
+        let builder = EdgeCache::builder(ports)
+            .node(&name)
+            .region(region.as_str())
+            .timing(TIMING)
+            .event_queue(settings.cache.event_queue_size.get());
+        let cache =
+            Marketplace::register_with(builder, |class, policy| adapted(class, policy, &settings)).start();
+        let market = Marketplace::new(cache, self.records.clone());
+        Ok(Node {
+            name,
+            region: region.clone(),
+            market,
+            memory,
+        })
+    }
+}
+
+/// The settings of an edge node of this name. The preset wants a password for its servers; the embedded ones ask none.
+fn settings(name: &str, region: &Region) -> Result<Settings, String> {
+    let overrides = Overrides::new()
+        .set("environment=edge")
+        .set(&format!("edge_node.id={name}"))
+        .set(&format!("edge_node.region={region}"))
+        .set("redis.password=embedded");
+    let loaded = Sources::new()
+        .overrides(overrides)
+        .load()
+        .map_err(|problems| problems.to_string())?;
+    Ok(loaded.settings)
+}
+
+fn adapted(class: &str, policy: Policy, settings: &Settings) -> Policy {
+    let entries = u64::try_from(settings.cache.l1_size.get()).unwrap_or(u64::MAX);
+    let share = SHARES
+        .iter()
+        .find(|(name, _)| *name == class)
+        .map_or(0, |(_, share)| *share);
+    let l1_ttl = settings.cache.l1_ttl_multiplier.of(policy.l2_ttl);
+    policy
+        .with_l1_ttl(l1_ttl)
+        .with_memory(policy.max_bytes, (entries.saturating_mul(share) / 1_000).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use marketplace::namespaces::{GPU_AVAILABILITY, ORDER_BOOK};
+
+    #[test]
+    fn the_entries_of_all_classes_are_the_500_of_an_edge_node() {
+        let settings = settings("us-east-1", &Region::new("us-east").unwrap()).unwrap();
+        let entries = |class| adapted(class, *GPU_AVAILABILITY.policy(), &settings).max_entries;
+        assert_eq!(SHARES.iter().map(|(class, _)| entries(class)).sum::<u64>(), 500);
+        assert_eq!(SHARES.iter().map(|(_, share)| share).sum::<u64>(), 1_000);
+    }
+
+    #[test]
+    fn memory_keeps_a_value_for_the_share_of_its_life_that_the_preset_says() {
+        let settings = settings("us-east-1", &Region::new("us-east").unwrap()).unwrap();
+        let policy = adapted(ORDER_BOOK.name(), *ORDER_BOOK.policy(), &settings);
+        assert_eq!(policy.l1_ttl, Duration::from_millis(1_500));
+        assert_eq!(
+            (policy.l2_ttl, policy.max_bytes),
+            (Duration::from_secs(5), 200_000_000)
+        );
+    }
+}

@@ -1,0 +1,117 @@
+//! The demonstration: a fleet on the embedded backend under load, and the proof that it told the truth.
+//!
+//! It is no benchmark of the network: there is none. What is measured is this process, with all nodes in it.
+//!
+//! # What is measured, and how
+//!
+//! * **Every value read** is judged by [`truth`]: its version against the instants at which newer ones were published,
+//!   as the servers' witness saw them inside the shard's lock. A value may be behind by the lease (3 s) at most.
+//! * **Statuses shown** are sampled and judged once more by [`content`], from the booking ledger's log alone.
+//! * **Propagation** is the time from an event's publication to its delivery to a subscriber, on every other node.
+//! * **Invalidation** is the time from a change's publication to the instant at which it takes an old value out of a
+//!   node's memory, or replaces it there. Every such instant is measured, on every node.
+//! * **Hit ratios** count the values that queries read: from memory among all, and from the shared store among those
+//!   that memory did not have. **Latencies** are those of whole queries.
+
+pub mod announcements;
+pub mod bookers;
+pub mod checks;
+pub mod clock;
+pub mod content;
+pub mod fleet;
+pub mod generator;
+pub mod inputs;
+pub mod queries;
+pub mod readers;
+pub mod report;
+mod run;
+pub mod schedule;
+pub mod spans;
+mod subscribers;
+pub mod table;
+pub mod truth;
+pub mod watch;
+pub mod weather;
+
+use std::io::Write;
+
+use crate::Ending;
+use crate::cli::DemoArgs;
+use clock::MarketClock;
+use inputs::Inputs;
+use marketplace::StoreClock as _;
+
+/// Skipped rows that are shown; of the rest, the number.
+const SHOWN_ROWS: usize = 20;
+
+/// Runs the demonstration as the command line asks: problems and progress to `err`, the table to `out`.
+pub fn command(args: &DemoArgs, out: &mut dyn Write, err: &mut dyn Write) -> Ending {
+    match run_and_report(args, out, err) {
+        Ok(ending) => ending,
+        Err(problem) => {
+            // Nobody listens on a closed stream; the exit code says it too.
+            let _ = writeln!(err, "{problem}");
+            Ending::Refused
+        }
+    }
+}
+
+fn run_and_report(args: &DemoArgs, out: &mut dyn Write, err: &mut dyn Write) -> Result<Ending, String> {
+    let clock = MarketClock::start();
+    let inputs = Inputs::of(args, clock.now())?;
+    tell_skipped(&inputs, err).map_err(|error| error.to_string())?;
+    let file = args.report.as_deref().map(Destination::open).transpose()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("the runtime cannot be started: {error}"))?;
+    let report = runtime.block_on(run::run(args, inputs, clock))?;
+    if let Some(file) = file {
+        file.write(&report)?;
+    }
+    writeln!(out, "{}", table::table(&report))
+        .map_err(|error| format!("the table cannot be written: {error}"))?;
+    Ok(if report.holds() {
+        Ending::Well
+    } else {
+        Ending::Broken
+    })
+}
+
+fn tell_skipped(inputs: &Inputs, err: &mut dyn Write) -> std::io::Result<()> {
+    for row in inputs.skipped.iter().take(SHOWN_ROWS) {
+        writeln!(err, "{row}; skipped")?;
+    }
+    if !inputs.skipped.is_empty() {
+        writeln!(
+            err,
+            "{} rows could not be read and were skipped",
+            inputs.skipped.len()
+        )?;
+    }
+    for (model, gpus) in &inputs.stock.unknown {
+        writeln!(
+            err,
+            "{gpus} GPUs were left out: nothing is known of model {model}"
+        )?;
+    }
+    Ok(())
+}
+
+/// The file of the report, opened before the run so that a wrong path costs nobody a run.
+struct Destination {
+    name: String,
+    file: std::fs::File,
+}
+
+impl Destination {
+    fn open(path: &std::path::Path) -> Result<Self, String> {
+        let name = path.display().to_string();
+        let file =
+            std::fs::File::create(path).map_err(|error| format!("{name}: cannot be written: {error}"))?;
+        Ok(Self { name, file })
+    }
+
+    fn write(mut self, report: &report::Report) -> Result<(), String> {
+        let text = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
+        writeln!(self.file, "{text}").map_err(|error| format!("{}: cannot be written: {error}", self.name))
+    }
+}

@@ -1,0 +1,103 @@
+//! A node's memory that is watched: when an event takes an old value out, it is noted how long after its publication.
+//!
+//! It changes nothing about the memory. Measured are removals and replacements by events, at the instant they take
+//! effect; not the node's own writes, which it replaces itself, nor entries that nobody held.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cache_core::{
+    Begun, CacheKey, Clock, Entry, Finished, Flight, LocalLimits, LocalStore, LocalStores, LocalUsage,
+    Moment, Replacement, Seq, SystemClock, Ticket,
+};
+
+use super::spans::Spans;
+use super::truth::Truth;
+
+/// Opens watched memories of one node.
+pub struct WatchedStores {
+    inner: Arc<dyn LocalStores>,
+    watch: Watch,
+}
+
+#[derive(Clone)]
+struct Watch {
+    truth: Arc<Truth>,
+    clock: SystemClock,
+    delays: Arc<Mutex<Spans>>,
+}
+
+struct WatchedStore {
+    inner: Arc<dyn LocalStore>,
+    watch: Watch,
+}
+
+impl WatchedStores {
+    /// Watches `inner`.
+    #[must_use]
+    pub fn new(inner: Arc<dyn LocalStores>, truth: Arc<Truth>, clock: SystemClock) -> Self {
+        let watch = Watch {
+            truth,
+            clock,
+            delays: Arc::default(),
+        };
+        Self { inner, watch }
+    }
+
+    /// The delays noted so far.
+    #[must_use]
+    pub fn delays(&self) -> Spans {
+        self.watch
+            .delays
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl LocalStores for WatchedStores {
+    fn open(&self, namespace: &'static str, limits: LocalLimits) -> Arc<dyn LocalStore> {
+        Arc::new(WatchedStore {
+            inner: self.inner.open(namespace, limits),
+            watch: self.watch.clone(),
+        })
+    }
+}
+
+impl LocalStore for WatchedStore {
+    fn read(&self, key: &CacheKey) -> Option<Arc<Entry>> {
+        self.inner.read(key)
+    }
+
+    fn begin(&self, key: &CacheKey, now: Moment, flight: Flight) -> Begun {
+        self.inner.begin(key, now, flight)
+    }
+
+    fn finish(&self, key: &CacheKey, ticket: Ticket, entry: Option<Arc<Entry>>) -> Finished {
+        self.inner.finish(key, ticket, entry)
+    }
+
+    fn supersede(&self, key: &CacheKey, seq: Seq, replacement: Replacement) -> bool {
+        let own = matches!(replacement, Replacement::Always(_));
+        let superseded = self.inner.supersede(key, seq, replacement);
+        if superseded
+            && !own
+            && let Some(published) = self.watch.truth.published(key, seq)
+        {
+            let delay = self.watch.clock.now().since(published);
+            self.watch
+                .delays
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .record(delay);
+        }
+        superseded
+    }
+
+    fn clear(&self) {
+        self.inner.clear();
+    }
+
+    fn usage(&self) -> LocalUsage {
+        self.inner.usage()
+    }
+}
