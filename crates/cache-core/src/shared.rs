@@ -106,7 +106,8 @@ pub enum Op {
     Change(Vec<Change>),
     /// Raises a barrier. Only for barrier shards.
     Raise(Barrier),
-    /// Kills every record of the shard: `floor := seq`.
+    /// Kills every record of the shard that stands before this step, and every fill lease: the floor becomes the number
+    /// before the flush's own, so that what is filled right after it lives.
     Flush,
     /// Carries a [`CacheEvent`](crate::CacheEvent), encoded, to every node. Kept in the log.
     Announce(Arc<[u8]>),
@@ -155,7 +156,7 @@ pub struct Adoption {
 /// Answer to [`SharedStore::adopt`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Adopted {
-    /// This caller won: the floor is at the new head, every record of the shard is dead.
+    /// This caller won: every record and every fill lease that stood before is dead.
     Won,
     /// The head has another lineage than `from`, or there is one already: somebody else won.
     Lost,
