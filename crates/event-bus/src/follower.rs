@@ -494,11 +494,11 @@ impl Follower {
         }
     }
 
-    /// A copy that may lag. Its history is ours if it is our server's own, or if its head lies on what has been
-    /// followed without a hole: a copy of a server unknown to us may hold other events under the same numbers.
+    /// A copy that may lag. It is believed if it is our server's own, or if its head alone shows our history: a copy
+    /// of a server unknown to us may hold other events under the same numbers.
     fn weigh_copy(&mut self, probe: &Probe, server: ServerId, head: Head) -> Verdict {
         let fresh = head.seq >= probe.seen || !self.rules.hold(Rule::SeenCheck);
-        let ours = server == self.server || (head.seq <= self.cursor && self.known.contains_key(&head.seq));
+        let ours = server == self.server || self.proves_history(head);
         let chained = ours && !self.contradicts(head.seq, head.id);
         if self.state != State::Live || !fresh || (!chained && self.rules.hold(Rule::IdentityAndChain)) {
             return Verdict::AskPrimary;

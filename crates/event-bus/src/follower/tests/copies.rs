@@ -47,7 +47,7 @@ fn a_copy_that_lags_behind_an_own_acknowledgement_is_not_believed() {
 }
 
 #[test]
-fn a_copy_whose_head_lies_on_the_known_history_is_believed() {
+fn a_copy_whose_head_is_all_that_is_known_is_believed() {
     let mut server = Server::new();
     let mut node = Node::following(&server, Rules::default());
     node.receives_all(&server.publish_many(3));
@@ -85,6 +85,25 @@ fn a_copy_whose_head_is_known_only_from_an_early_event_is_not_believed() {
     node.receives(&events[3]);
     let answer = node.hears(&node.ask(), Source::Any, &copy_of(&server, 0));
     assert_eq!(answer, Verdict::AskPrimary);
+}
+
+#[test]
+fn a_copy_that_continues_our_events_is_not_believed_against_a_later_answer_of_our_server() {
+    let mut server = Server::new();
+    let mut node = Node::following(&server, Rules::default());
+    let late = node.ask();
+    let mut old = server.clone();
+    old.publish_many(2);
+    server.fail_over(0);
+    let probe = node.ask();
+    node.receives(&server.publish());
+    assert_eq!(node.hears(&late, Source::Primary, &old), admitted(12));
+    let answer = node.hears(&probe, Source::Any, &copy_of(&server, 0));
+    assert_eq!(
+        answer,
+        Verdict::AskPrimary,
+        "version 12 must not be followed by version 11"
+    );
 }
 
 #[test]
