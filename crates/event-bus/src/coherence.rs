@@ -593,3 +593,6 @@ impl std::fmt::Debug for Coherence {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

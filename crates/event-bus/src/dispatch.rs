@@ -58,6 +58,9 @@ impl Dispatcher {
             filter,
             state: Mutex::default(),
         });
+        if self.stop.is_cancelled() {
+            mailbox.close();
+        }
         let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
         subscribers.retain(|subscriber| subscriber.strong_count() > 0);
         subscribers.push(Arc::downgrade(&mailbox));

@@ -92,7 +92,6 @@ impl Driver {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return,
-                () = inbox.arrived() => {}
                 Some(done) = pending.next(), if !pending.is_empty() => {
                     // What was delivered before this answer must be applied before it.
                     if self.drain(inbox) {
@@ -107,7 +106,6 @@ impl Driver {
                         done => self.settle(done),
                     }
                 }
-                () = self.coherence.chores_came() => {}
                 () = tokio::time::sleep_until(next_beat) => {
                     next_beat = Instant::now() + heartbeat;
                     if unanswered >= 3 {
@@ -117,6 +115,9 @@ impl Driver {
                     unanswered += 1;
                     pending.push(self.beat(link));
                 }
+                () = self.coherence.chores_came() => {}
+                // Last, since it may always be ready: a flood of events must not keep answers and heartbeats waiting.
+                () = inbox.arrived() => {}
             }
             if self.drain(inbox) {
                 return;
@@ -230,3 +231,6 @@ impl std::fmt::Debug for Driver {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

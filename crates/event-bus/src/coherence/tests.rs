@@ -1,0 +1,357 @@
+//! What the followers' decisions mean for readers: leases, generations, barriers, and the order of deeds.
+//!
+//! Driven by hand, without a bus; the lane's task has tests of its own.
+
+use std::sync::atomic::AtomicUsize;
+
+use cache_core::{BusMessage, ChangedKey, EventId, EventKind, HeadOf, Inbox as _, ManualClock, Tag};
+use testkit::{BULK, EntryBuilder, keys_in};
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::rules::Rule;
+use crate::{EventStream, Filter};
+
+const LANE: Lane = Lane::Bulk;
+const SERVER: ServerId = ServerId(1);
+const LINEAGE: Lineage = Lineage(1);
+
+/// Writes down what it is told, and whether anybody had been told of an event by then.
+#[derive(Default)]
+struct Notes {
+    changes: Mutex<Vec<(CacheKey, u64, u64)>>,
+    dispatcher: Mutex<Option<Arc<Dispatcher>>>,
+    announced_before: AtomicUsize,
+}
+
+impl Replica for Notes {
+    fn changed(&self, change: Changed<'_>) {
+        let note = (change.key.clone(), change.version.seq.0, change.generation);
+        self.changes.lock().expect("not poisoned").push(note);
+        if let Some(dispatcher) = &*self.dispatcher.lock().expect("not poisoned") {
+            self.announced_before
+                .fetch_add(dispatcher.backlog(), Ordering::Relaxed);
+        }
+    }
+}
+
+struct Scene {
+    lane: Coherence,
+    clock: ManualClock,
+    notes: Arc<Notes>,
+    stream: EventStream,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self::under(Rules::default())
+    }
+
+    fn under(rules: Rules) -> Self {
+        let (clock, notes) = (ManualClock::new(), Arc::new(Notes::default()));
+        let dispatcher = Arc::new(Dispatcher::new(CancellationToken::new()));
+        *notes.dispatcher.lock().expect("not poisoned") = Some(Arc::clone(&dispatcher));
+        let stream = dispatcher.events(Filter::all());
+        let replica = Arc::clone(&notes) as Arc<dyn Replica>;
+        let lane = Coherence::with_rules(
+            LANE,
+            Timing::default(),
+            Arc::new(clock.clone()),
+            replica,
+            dispatcher,
+            rules,
+        );
+        Self {
+            lane,
+            clock,
+            notes,
+            stream,
+        }
+    }
+
+    /// A lane that follows every shard from number 10 on.
+    fn followed() -> Self {
+        let scene = Self::new();
+        scene.beat(10);
+        scene
+    }
+
+    fn beat(&self, seq: u64) {
+        let heads = Shard::all(LANE).map(|shard| HeadOf {
+            shard,
+            server: SERVER,
+            head: Some(head(seq)),
+        });
+        let heads = Heads {
+            time: ServerTime(1_000_000),
+            heads: heads.collect(),
+        };
+        self.lane.on_heads(&self.lane.ask_all(), &heads);
+    }
+
+    fn changes(&self) -> Vec<(CacheKey, u64, u64)> {
+        std::mem::take(&mut self.notes.changes.lock().expect("not poisoned"))
+    }
+}
+
+const fn head(seq: u64) -> Head {
+    Head {
+        lineage: LINEAGE,
+        seq: Seq(seq),
+        id: EventId(seq),
+        floor: Seq::ZERO,
+    }
+}
+
+const fn event(shard: Shard, seq: u64, op: EventOp) -> WireEvent {
+    WireEvent {
+        shard,
+        lineage: LINEAGE,
+        seq: Seq(seq),
+        id: EventId(seq),
+        prev: EventId(seq - 1),
+        op,
+    }
+}
+
+fn changed(key: &CacheKey) -> EventOp {
+    EventOp::Changed(vec![ChangedKey {
+        key: key.clone(),
+        record: None,
+    }])
+}
+
+fn announced() -> EventOp {
+    let event = CacheEvent::new(EventKind::PricingUpdated, "a");
+    EventOp::Announced(
+        serde_json::to_vec(&event)
+            .expect("an event can be written")
+            .into(),
+    )
+}
+
+fn shard() -> Shard {
+    BULK.key(&[("id", &0)]).shard()
+}
+
+fn barriers() -> Shard {
+    Shard::barriers(LANE)
+}
+
+fn raised(tag: &str) -> EventOp {
+    EventOp::Raised(Barrier::Tag(Tag::new(tag)))
+}
+
+fn stamp(seq: u64) -> BarrierStamp {
+    BarrierStamp {
+        lineage: LINEAGE,
+        seq: Seq(seq),
+    }
+}
+
+fn tag_key(tag: &str) -> CacheKey {
+    Barrier::Tag(Tag::new(tag)).key()
+}
+
+#[test]
+fn at_the_very_end_of_the_lease_a_hit_is_refused() {
+    let scene = Scene::followed();
+    let end = scene.lane.lease(shard());
+    assert!(scene.lane.leased(shard(), Moment::from_nanos(end.as_nanos() - 1)));
+    assert!(!scene.lane.leased(shard(), end));
+    assert!(!scene.lane.leased(shard(), Moment::FOREVER));
+}
+
+#[test]
+fn a_hit_needs_the_lease_of_the_barriers_as_well() {
+    let scene = Scene::new();
+    let ask = |shard| {
+        let probe = scene.lane.probe(shard);
+        scene
+            .lane
+            .observe(shard, &probe, Source::Bus, SERVER, Some(head(10)));
+    };
+    ask(shard());
+    assert!(!scene.lane.leased(shard(), scene.clock.now()));
+    assert_eq!(scene.lane.lease(shard()), Moment::NEVER);
+    ask(barriers());
+    assert!(scene.lane.leased(shard(), scene.clock.now()));
+}
+
+#[test]
+fn after_a_freeze_nothing_is_leased_before_a_new_answer_came() {
+    let scene = Scene::followed();
+    scene.clock.advance(Timing::default().lease * 2);
+    assert!(!scene.lane.leased(shard(), scene.clock.now()));
+    scene.beat(10);
+    assert!(scene.lane.leased(shard(), scene.clock.now()));
+}
+
+#[test]
+fn without_lease_for_any_copy_a_node_that_missed_events_asks_copies_that_miss_them_too() {
+    for (rules, expected) in [
+        (Rules::default(), ReadFrom::Primary),
+        (Rules::without(Rule::LeaseForAnyCopy), ReadFrom::Any),
+    ] {
+        let scene = Scene::under(rules);
+        scene.beat(10);
+        assert_eq!(scene.lane.copy_to_ask(shard()), ReadFrom::Any);
+        scene.clock.advance(Timing::default().lease);
+        assert_eq!(scene.lane.copy_to_ask(shard()), expected);
+    }
+}
+
+#[test]
+fn only_the_newest_change_of_a_key_in_a_batch_is_applied() {
+    let scene = Scene::followed();
+    let keys = keys_in(shard(), 2);
+    scene.lane.on_events([
+        event(shard(), 11, changed(&keys[0])),
+        event(shard(), 13, changed(&keys[0])),
+        event(shard(), 12, changed(&keys[1])),
+    ]);
+    let mut changes = scene.changes();
+    changes.sort_by_key(|(_, seq, _)| *seq);
+    assert_eq!(changes, [(keys[1].clone(), 12, 1), (keys[0].clone(), 13, 1)]);
+}
+
+#[test]
+fn whoever_is_told_of_an_event_finds_the_whole_batch_applied() {
+    let mut scene = Scene::followed();
+    let key = keys_in(shard(), 1).remove(0);
+    let other = Shard::all(LANE)
+        .find(|other| *other != shard())
+        .expect("there are many");
+    scene.lane.on_events([
+        event(other, 11, announced()),
+        event(shard(), 11, announced()),
+        event(shard(), 12, changed(&key)),
+    ]);
+    assert_eq!(scene.changes().len(), 1);
+    assert_eq!(scene.notes.announced_before.load(Ordering::Relaxed), 0);
+    let told = std::iter::from_fn(|| {
+        use futures_util::{FutureExt as _, StreamExt as _};
+        scene.stream.next().now_or_never()
+    });
+    assert_eq!(told.count(), 2);
+}
+
+#[test]
+fn an_announcement_that_cannot_be_read_is_missed_and_not_ignored() {
+    use futures_util::{FutureExt as _, StreamExt as _};
+    let mut scene = Scene::followed();
+    scene
+        .lane
+        .on_events([event(shard(), 11, EventOp::Announced([0xff].into()))]);
+    let told = scene.stream.next().now_or_never().flatten();
+    assert!(matches!(told, Some(crate::Delivery::Missed { .. })));
+}
+
+#[test]
+fn a_flush_raises_the_generation_of_its_shard_alone() {
+    let scene = Scene::followed();
+    let other = Shard::all(LANE)
+        .find(|other| *other != shard())
+        .expect("there are many");
+    let before = (scene.lane.generation(shard()), scene.lane.generation(other));
+    scene.lane.on_events([event(shard(), 11, EventOp::Unknown)]);
+    assert_eq!(scene.lane.generation(shard()), before.0 + 1);
+    assert_eq!(scene.lane.generation(other), before.1);
+}
+
+#[test]
+fn a_raised_barrier_kills_what_was_stamped_before_it_and_nothing_else() {
+    let scene = Scene::followed();
+    let entry = EntryBuilder::as_of(10).value(1_u64).build();
+    let mut entry = Arc::into_inner(entry).expect("nobody else has it yet");
+    entry.tags = [Tag::new("eu")].into();
+    entry.stamp = stamp(10);
+    let namespace = Barrier::Everything.key();
+    assert!(scene.lane.barriers_allow(&entry, &namespace));
+    scene.lane.on_events([event(barriers(), 11, raised("us"))]);
+    assert!(scene.lane.barriers_allow(&entry, &namespace));
+    scene.lane.on_events([event(barriers(), 12, raised("eu"))]);
+    assert!(!scene.lane.barriers_allow(&entry, &namespace));
+    assert_eq!(scene.lane.judge(stamp(12), &[tag_key("eu")]), Standing::Valid);
+}
+
+#[test]
+fn a_barrier_that_came_early_is_not_forgotten_when_events_were_dropped() {
+    let scene = Scene::followed();
+    scene.lane.on_events([event(barriers(), 12, raised("eu"))]);
+    assert_eq!(scene.lane.judge(stamp(10), &[tag_key("eu")]), Standing::Dead);
+    scene.lane.on_lagged(barriers());
+    assert_ne!(scene.lane.judge(stamp(10), &[tag_key("eu")]), Standing::Valid);
+    scene.lane.on_events([event(barriers(), 11, raised("us"))]);
+    assert_eq!(scene.lane.probe(barriers()).seen, Seq(12));
+    assert_ne!(scene.lane.judge(stamp(10), &[tag_key("eu")]), Standing::Valid);
+}
+
+#[test]
+fn another_server_with_the_same_history_keeps_the_barriers() {
+    let scene = Scene::followed();
+    scene.lane.on_events([event(barriers(), 11, raised("eu"))]);
+    let probe = scene.lane.probe(barriers());
+    scene
+        .lane
+        .observe(barriers(), &probe, Source::Bus, ServerId(2), Some(head(11)));
+    assert_eq!(scene.lane.judge(stamp(10), &[tag_key("eu")]), Standing::Dead);
+    assert_eq!(scene.lane.judge(stamp(10), &[tag_key("us")]), Standing::Valid);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_waits_while_another_server_is_verified() {
+    let scene = Scene::followed();
+    let probe = scene.lane.probe(shard());
+    scene
+        .lane
+        .observe(shard(), &probe, Source::Bus, ServerId(2), Some(head(12)));
+    assert!(!scene.lane.followed(shard(), Duration::from_secs(1)).await);
+    let replay = Replay {
+        server: ServerId(2),
+        head: Some(head(12)),
+        entries: (10..=12)
+            .map(|seq| cache_core::LogEntry {
+                seq: Seq(seq),
+                id: EventId(seq),
+                op: announced(),
+            })
+            .collect(),
+    };
+    let verify = async { scene.lane.replayed(shard(), &scene.lane.probe(shard()), replay) };
+    let (followed, ()) = tokio::join!(scene.lane.followed(shard(), Duration::from_secs(1)), verify);
+    assert!(followed, "and is woken when it is");
+}
+
+#[test]
+fn what_is_left_of_a_records_life_is_rounded_down_by_the_age_of_the_servers_time() {
+    let scene = Scene::new();
+    assert_eq!(
+        scene.lane.remaining(ServerTime(1_005_000), scene.clock.now()),
+        Duration::ZERO
+    );
+    scene.beat(10);
+    scene.clock.advance(Duration::from_secs(2));
+    let left = scene.lane.remaining(ServerTime(1_005_000), scene.clock.now());
+    assert_eq!(left, Duration::from_millis(2_999));
+}
+
+#[test]
+fn an_inbox_that_overflows_flushes_the_shard_of_what_was_dropped() {
+    let scene = Scene::followed();
+    let inbox = crate::inbox::LaneInbox::new(1);
+    for seq in 11..=13 {
+        inbox.deliver(BusMessage::Event(event(shard(), seq, announced())));
+    }
+    let batch = inbox.drain();
+    scene.lane.on_events(batch.events);
+    for shard in batch.lagged {
+        scene.lane.on_lagged(shard);
+    }
+    assert_eq!(scene.lane.generation(shard()), 2);
+    let replay = Chore::Replay {
+        shard: shard(),
+        from: Seq(11),
+    };
+    assert_eq!(scene.lane.take_chores(), [replay]);
+}
