@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cache_core::{Clock, Moment};
+use futures_util::future::join_all;
 use marketplace::{
     BookingId, BookingOutcome, CancelRequest, Effects, Fence, Gpu, GpuModel, IdempotencyKey, Interval,
     MarketError, NameError, NewBooking, SearchFilter, StoreClock, UserId,
@@ -19,8 +20,8 @@ use super::fleet::{Fleet, Node};
 use super::schedule::Planned;
 use super::spans::Spans;
 
-/// GPUs of a list that are tried for each one wanted, before the list is asked for anew.
-const SPARE: usize = 4;
+/// GPUs that a task is shown beyond those it wants. It tries them all before it asks for another list.
+const CHOICE: usize = 16;
 /// Lists asked for before a task does without the rest of its GPUs.
 const ROUNDS: u32 = 5;
 /// Times a request is repeated under its key when its answer is lost.
@@ -105,10 +106,14 @@ impl Tenants {
         let granted = self.book(number, &task).await.unwrap_or_default();
         if let Some(at) = task.releases_at {
             self.wait_until(at).await;
-            for (place, granted) in granted.iter().enumerate() {
-                let node = self.node(number + place + 1);
-                let _ = self.give_back(node, number, granted).await;
-            }
+            // Whoever answers: not the node that booked, but one near it.
+            let node = self.node(number, 1);
+            join_all(
+                granted
+                    .iter()
+                    .map(|granted| self.give_back(node, number, granted)),
+            )
+            .await;
         }
         self.counts.done.fetch_add(1, Ordering::Relaxed);
     }
@@ -123,7 +128,7 @@ impl Tenants {
     }
 
     async fn book(&self, number: usize, task: &Planned) -> Result<Vec<Granted>, NameError> {
-        let node = self.node(number);
+        let node = self.node(number, 0);
         let model = self
             .models
             .get(number.wrapping_mul(STRIDE) % self.models.len().max(1));
@@ -140,8 +145,12 @@ impl Tenants {
                 model: model.filter(|_| round < 3).cloned(),
                 ..SearchFilter::default()
             };
-            let list = node.market.search_gpus(filter, missing * SPARE).await;
-            for gpu in list.map(|answer| answer.value).unwrap_or_default() {
+            let list = node.market.search_gpus(filter, missing + CHOICE).await;
+            let mut list = list.map(|answer| answer.value).unwrap_or_default();
+            // Tastes differ: those who are shown the same list do not all begin at its top.
+            let first = number % list.len().max(1);
+            list.rotate_left(first);
+            for gpu in list {
                 if granted.len() == task.gpus as usize {
                     break;
                 }
@@ -235,8 +244,13 @@ impl Tenants {
         }
     }
 
-    fn node(&self, number: usize) -> &Node {
-        &self.fleet.nodes[number % self.fleet.nodes.len()]
+    /// The node for one step of a task: all steps of a task are done in one region.
+    fn node(&self, number: usize, step: usize) -> &Node {
+        let nodes = &self.fleet.nodes;
+        let region = &nodes[number % nodes.len()].region;
+        let near = || nodes.iter().filter(|node| node.region == *region);
+        let place = (number / nodes.len() + step) % near().count().max(1);
+        near().nth(place).unwrap_or(&nodes[0])
     }
 }
 

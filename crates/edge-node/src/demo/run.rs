@@ -273,8 +273,8 @@ fn start_buyers(
     stop: &CancellationToken,
 ) -> Running<Vec<Seen>> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-    // All buyers together take half of the machine.
-    let pause = SLICE.mul_f64(2.0 * (fleet.nodes.len() * BUYERS) as f64 / cores as f64);
+    // All buyers together take a quarter of the machine: all nodes have only this one.
+    let pause = SLICE.mul_f64(4.0 * (fleet.nodes.len() * BUYERS) as f64 / cores as f64);
     let mut rng = SmallRng::seed_from_u64(args.seed ^ 0x6275_7965_7273);
     let mut catalogues = BTreeMap::new();
     let mut threads: Vec<Vec<Buyer>> = (0..cores).map(|_| Vec::new()).collect();
