@@ -56,11 +56,14 @@ impl BusLink for TappedLink {
     }
 }
 
+/// What a memory does at a change.
+type Then = Box<dyn FnMut(u64) + Send>;
+
 /// A memory that may do something at each change.
 #[derive(Default)]
 struct Memory {
     changes: Mutex<Vec<u64>>,
-    then: Mutex<Option<Box<dyn FnMut(u64) + Send>>>,
+    then: Mutex<Option<Then>>,
 }
 
 impl Replica for Memory {
