@@ -223,20 +223,24 @@ impl World {
         }
     }
 
-    /// Nothing is lost or late from now on.
+    /// Nothing is lost or late from now on, and whatever was ordered is done.
     fn calm(&mut self) {
-        for event in std::mem::take(&mut self.events) {
-            self.node.receives(&event);
+        while !(self.events.is_empty()
+            && self.answers.is_empty()
+            && self.logs.is_empty()
+            && self.node.orders.is_empty())
+        {
+            for event in std::mem::take(&mut self.events) {
+                self.node.receives(&event);
+            }
+            for (probe, source, server) in std::mem::take(&mut self.answers) {
+                self.answer(&probe, source, &server);
+            }
+            for (probe, log) in std::mem::take(&mut self.logs) {
+                self.node.receives_log(&probe, log);
+            }
+            self.obey(false);
         }
-        for (probe, source, server) in std::mem::take(&mut self.answers) {
-            self.answer(&probe, source, &server);
-        }
-        for (probe, log) in std::mem::take(&mut self.logs) {
-            self.node.receives_log(&probe, log);
-        }
-        // Answers that were under way when the calm began may have ended badly; what they asked for never came.
-        self.node.orders();
-        self.node.follower.resubscribed();
         for _ in 0..4 {
             self.node.passes(100);
             self.node.beat(&self.server);
