@@ -293,11 +293,13 @@ impl Engine {
             Freshness::WithinTtl { at_most: age }
         } else {
             let timing = self.lane(call.shard).timing();
-            // The shared store may have answered from a copy that lags, though never by more than a lease.
+            // The shared store may have answered from a copy that lags, though never by more than a lease when it was
+            // asked; a reader that joined later counts the time since then as well.
             let at_most = match (tier, started) {
                 (Tier::Source, Some(started)) => now.since(started),
                 (Tier::Source, None) => timing.deadline,
-                (Tier::L1 | Tier::L2, _) => timing.lease,
+                (Tier::L1 | Tier::L2, Some(_)) => timing.lease,
+                (Tier::L1 | Tier::L2, None) => timing.lease + timing.deadline,
             };
             Freshness::Current { at_most }
         };
