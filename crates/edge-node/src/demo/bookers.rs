@@ -20,8 +20,11 @@ use super::fleet::{Fleet, Node};
 use super::schedule::Planned;
 use super::spans::Spans;
 
-/// GPUs that a task is shown beyond those it wants. It tries them all before it asks for another list.
-const CHOICE: usize = 16;
+/// GPUs that a task is shown beyond those it wants: a page of them. Hundreds are booked a second, so that many of a
+/// shorter list would be gone before the list is shown.
+const CHOICE: usize = 64;
+/// GPUs that a task tries for each one it wants, before it asks for another list.
+const TRIES: usize = 8;
 /// Lists asked for before a task does without the rest of its GPUs.
 const ROUNDS: u32 = 5;
 /// Times a request is repeated under its key when its answer is lost.
@@ -150,7 +153,7 @@ impl Tenants {
             // Tastes differ: those who are shown the same list do not all begin at its top.
             let first = number % list.len().max(1);
             list.rotate_left(first);
-            for gpu in list {
+            for gpu in list.into_iter().take(missing * TRIES) {
                 if granted.len() == task.gpus as usize {
                     break;
                 }

@@ -2,7 +2,6 @@
 //!
 //! It judges no row; the readers of the marketplace do, and what they skipped is passed on.
 
-use std::fmt::Display;
 use std::fs::File;
 use std::path::Path;
 
@@ -83,7 +82,7 @@ fn rows<T>(
     Ok(ingested.rows)
 }
 
-fn with_cause(error: &(impl std::error::Error + Display)) -> String {
+fn with_cause(error: &impl std::error::Error) -> String {
     error
         .source()
         .map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))

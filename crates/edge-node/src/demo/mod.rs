@@ -21,6 +21,7 @@ pub mod content;
 pub mod fleet;
 pub mod generator;
 pub mod inputs;
+mod launch;
 pub mod queries;
 pub mod readers;
 pub mod report;

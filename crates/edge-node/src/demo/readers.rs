@@ -140,22 +140,15 @@ impl Buyer {
     }
 
     fn judge_read(&self, read: &Read, began: Moment, seen: &mut Seen) {
-        let violated = match self.truth.judge(&read.key, read.version, began) {
-            Verdict::Behind(behind) => {
-                seen.judged += 1;
-                seen.stalest = seen.stalest.max(behind);
-                behind > TIMING.lease
-            }
-            Verdict::Unversioned => {
-                seen.unversioned += 1;
-                false
-            }
-            Verdict::Fabricated => {
-                seen.judged += 1;
-                true
-            }
-        };
-        if violated {
+        let verdict = self.truth.judge(&read.key, read.version, began);
+        match verdict {
+            Verdict::Unversioned => seen.unversioned += 1,
+            Verdict::Behind(_) | Verdict::Fabricated => seen.judged += 1,
+        }
+        if let Verdict::Behind(behind) = verdict {
+            seen.stalest = seen.stalest.max(behind);
+        }
+        if verdict.breaks(TIMING.lease) {
             seen.violations += 1;
             self.live.violations.fetch_add(1, Ordering::Relaxed);
         }

@@ -197,6 +197,25 @@ impl Report {
     }
 }
 
+impl Check {
+    /// A promise that was kept or not.
+    #[must_use]
+    pub fn that(promise: &'static str, kept: bool) -> Self {
+        Self {
+            promise,
+            kept,
+            evidence: None,
+        }
+    }
+
+    /// The same, with what was found if it was not kept.
+    #[must_use]
+    pub fn because(self, evidence: impl Into<String>) -> Self {
+        let evidence = (!self.kept).then(|| evidence.into());
+        Self { evidence, ..self }
+    }
+}
+
 impl Latency {
     /// Of these spans.
     #[must_use]

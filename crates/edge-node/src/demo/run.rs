@@ -11,9 +11,7 @@ use std::time::Duration;
 use cache_core::Clock as _;
 use futures_util::future::join_all;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use marketplace::{GpuModel, MarketStats};
-use rand::SeedableRng as _;
-use rand::rngs::SmallRng;
+use marketplace::{Completeness, GpuModel};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -21,20 +19,20 @@ use super::bookers::Tenants;
 use super::clock::MarketClock;
 use super::fleet::{Fleet, TIMING};
 use super::inputs::Inputs;
-use super::queries::Catalogue;
-use super::readers::{Buyer, Live, SLICE, Seen};
+use super::launch::{start_buyers, start_followers, start_storm, start_subscribers};
+use super::readers::{Live, Seen};
 use super::report::{
-    Bookings, Content, Delay, Events, Latencies, Latency, Reads, Report, Schedule, Staleness,
+    Bookings, Check, Content, Delay, Events, Latencies, Latency, Reads, Report, Schedule, Staleness, millis,
+    share,
 };
-use super::report::{millis, share};
 use super::spans::Spans;
-use super::{checks, content, schedule, subscribers, weather};
+use super::{checks, content, schedule};
 use crate::cli::DemoArgs;
 
-/// Buyers at each node: while one waits for the shared store, the others go on.
-const BUYERS: usize = 4;
 /// How long the tasks may take beyond the run before it is ended without them.
 const GRACE: Duration = Duration::from_secs(15);
+/// How long anybody may take to stop once told to.
+const FAREWELL: Duration = Duration::from_secs(10);
 /// How often the progress is shown and memory is looked at.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -50,11 +48,11 @@ pub(super) async fn run(args: &DemoArgs, inputs: Inputs, clock: MarketClock) -> 
     let (gpus, listed) = (stock.gpus.clone(), stock.gpus.len());
     let fleet = Arc::new(Fleet::start(&args.nodes, stock.gpus, clock, args.seed).await?);
     let started = fleet.clock.shared().now();
-    let (stop_buyers, stop_rest) = (CancellationToken::new(), CancellationToken::new());
+    let [stop_buyers, stop_followers, stop_subscribers] = std::array::from_fn(|_| CancellationToken::new());
 
     let live = Arc::new(Live::default());
-    let subscribers = start_subscribers(&fleet);
-    let followers = start_followers(&fleet, &stop_rest);
+    let subscribers = start_subscribers(&fleet, &stop_subscribers);
+    let followers = start_followers(&fleet, &stop_followers);
     let storm = start_storm(args, &fleet, &stop_buyers);
     let buyers = start_buyers(args, &fleet, &gpus, &live, &stop_buyers);
     let tenants = Arc::new(Tenants::of(Arc::clone(&fleet), models));
@@ -78,17 +76,20 @@ pub(super) async fn run(args: &DemoArgs, inputs: Inputs, clock: MarketClock) -> 
         .for_each(|one| seen.merge(one));
     let ended = fleet.clock.shared().now();
     join_all(storm).await;
-    stop_rest.cancel();
-    join_all(followers).await;
+    stop_followers.cancel();
+    let mut lingering = Vec::new();
+    lingering.extend(unless_ended("the followers of the change log", join_all(followers)).await);
 
-    let (log, _) = checks::whole_log(&*fleet.records.ledger).await?;
-    let statistics = fleet.nodes[0].market.market_stats(None).await.ok();
+    let (log, completeness) = checks::whole_log(&*fleet.records.ledger).await?;
+    let statistics = tokio::time::timeout(FAREWELL, fleet.nodes[0].market.market_stats(None)).await;
     let states = statistics
-        .map(|answer| -> MarketStats { answer.value })
-        .map(|stats| stats.states);
+        .ok()
+        .and_then(Result::ok)
+        .map(|answer| answer.value.states);
     note_memory(&fleet, &mut memory);
     let events = events(&fleet);
-    fleet.shutdown().await;
+    lingering.extend(unless_ended("the nodes", fleet.shutdown()).await);
+    stop_subscribers.cancel();
     let mut propagation = Spans::new();
     join_all(subscribers)
         .await
@@ -101,6 +102,12 @@ pub(super) async fn run(args: &DemoArgs, inputs: Inputs, clock: MarketClock) -> 
         .iter()
         .for_each(|node| invalidation.merge(&node.memory.delays()));
 
+    let mut checks = checks::promises(&log, &fleet.recorder.history(), listed as u64, states);
+    checks.push(Check::that(
+        "the change log reaches back to its start",
+        completeness == Completeness::Complete,
+    ));
+    checks.push(Check::that("everybody stops when told", lingering.is_empty()).because(lingering.join(", ")));
     let told = tenants.told();
     let compared = content::compare(&log, &told, &seen.sightings, &fleet.clock, TIMING.lease);
     let counts = tenants.counts();
@@ -152,8 +159,14 @@ pub(super) async fn run(args: &DemoArgs, inputs: Inputs, clock: MarketClock) -> 
             done: counts.done.load(Relaxed),
             late_ms: Delay::of(&tenants.lateness()),
         },
-        checks: checks::promises(&log, &fleet.recorder.history(), listed as u64, states),
+        checks,
     })
+}
+
+/// Waits for an end that should come at once; names who has not come to it. A run that hangs would hide everything
+/// that it found.
+async fn unless_ended(who: &'static str, end: impl Future) -> Option<&'static str> {
+    tokio::time::timeout(FAREWELL, end).await.err().map(|_| who)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -220,96 +233,6 @@ fn progress_bar(duration: Duration) -> ProgressBar {
     let style = ProgressStyle::with_template("{elapsed:>4} {bar:30} {percent:>3} % {msg}");
     ProgressBar::with_draw_target(Some(length), target)
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-}
-
-type Running<T> = Vec<tokio::task::JoinHandle<T>>;
-
-fn start_subscribers(fleet: &Fleet) -> Running<Spans> {
-    let start = |node: &super::fleet::Node| {
-        let events = subscribers::subscribe(&node.market);
-        let (truth, clock) = (Arc::clone(&fleet.truth), fleet.clock.shared());
-        tokio::spawn(subscribers::listen(events, node.name.clone(), truth, clock))
-    };
-    fleet.nodes.iter().map(start).collect()
-}
-
-/// One node of each region looks after decisions that were not told: all of them would do the same work.
-fn start_followers(fleet: &Fleet, stop: &CancellationToken) -> Running<()> {
-    let mut followers = Vec::new();
-    let mut region = None;
-    for node in &fleet.nodes {
-        if region.replace(&node.region) != Some(&node.region) {
-            let (market, stop) = (node.market.clone(), stop.clone());
-            followers.push(tokio::spawn(async move {
-                market.follow_changes(stop.cancelled()).await
-            }));
-        }
-    }
-    followers
-}
-
-fn start_storm(
-    args: &DemoArgs,
-    fleet: &Fleet,
-    stop: &CancellationToken,
-) -> Option<tokio::task::JoinHandle<()>> {
-    let names = fleet.nodes.iter().map(|node| node.name.clone()).collect();
-    let (hub, stop, rng) = (
-        fleet.hub.clone(),
-        stop.clone(),
-        SmallRng::seed_from_u64(args.seed ^ 0x7374_6f72_6d),
-    );
-    args.faults
-        .then(|| tokio::spawn(async move { weather::storm(hub, names, rng, stop.cancelled()).await }))
-}
-
-/// The buyers of all nodes, on as many threads of their own as there are cores: the operating system shares the
-/// processor between them and the nodes' tasks, and neither waits for the other to yield.
-fn start_buyers(
-    args: &DemoArgs,
-    fleet: &Fleet,
-    gpus: &[marketplace::inventory::GpuRecord],
-    live: &Arc<Live>,
-    stop: &CancellationToken,
-) -> Running<Vec<Seen>> {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-    // All buyers together take a quarter of the machine: all nodes have only this one.
-    let pause = SLICE.mul_f64(4.0 * (fleet.nodes.len() * BUYERS) as f64 / cores as f64);
-    let mut rng = SmallRng::seed_from_u64(args.seed ^ 0x6275_7965_7273);
-    let mut catalogues = BTreeMap::new();
-    let mut threads: Vec<Vec<Buyer>> = (0..cores).map(|_| Vec::new()).collect();
-    let mut buyers = 0;
-    for node in &fleet.nodes {
-        let catalogue = catalogues
-            .entry(node.region.clone())
-            .or_insert_with(|| Arc::new(Catalogue::of(gpus, &node.region, &mut rng)));
-        let catalogue = Arc::clone(catalogue);
-        for _ in 0..BUYERS {
-            let buyer = Buyer {
-                market: node.market.clone(),
-                catalogue: Arc::clone(&catalogue),
-                rng: SmallRng::from_rng(&mut rng),
-                truth: Arc::clone(&fleet.truth),
-                clock: fleet.clock.shared(),
-                pause,
-                live: Arc::clone(live),
-            };
-            let thread = buyers % cores;
-            threads[thread].push(buyer);
-            buyers += 1;
-        }
-    }
-    let handle = tokio::runtime::Handle::current();
-    let start = |buyers: Vec<Buyer>| {
-        let (handle, stop) = (handle.clone(), stop.clone());
-        let ask = move || {
-            handle.block_on(join_all(
-                buyers.into_iter().map(|buyer| buyer.ask(stop.cancelled())),
-            ))
-        };
-        tokio::task::spawn_blocking(ask)
-    };
-    threads.into_iter().map(start).collect()
 }
 
 /// Keeps the most that each class took on any one node.

@@ -8,6 +8,7 @@ use cache_core::{Clock, EventKind, SystemClock};
 use edge_cache::{Delivery, EventStream, Filter};
 use futures_util::StreamExt as _;
 use marketplace::Marketplace;
+use tokio_util::sync::CancellationToken;
 
 use super::spans::Spans;
 use super::truth::Truth;
@@ -19,20 +20,28 @@ pub(super) fn subscribe(market: &Marketplace) -> EventStream {
         .events(Filter::kind(EventKind::BookingCreated).or_kind(EventKind::BookingCancelled))
 }
 
-/// Listens until the node shuts down.
+/// Listens until the node shuts down, or `stop`.
 pub(super) async fn listen(
     mut events: EventStream,
     node: String,
     truth: Arc<Truth>,
     clock: SystemClock,
+    stop: CancellationToken,
 ) -> Spans {
     let mut spans = Spans::new();
-    while let Some(delivery) = events.next().await {
-        if let Delivery::Event(event) = delivery
-            && let Some(span) = truth.announcements().travelled(&event, &node, clock.now())
-        {
-            spans.record(span);
+    loop {
+        let delivery = tokio::select! {
+            biased;
+            delivery = events.next() => delivery,
+            () = stop.cancelled() => None,
+        };
+        match delivery {
+            Some(Delivery::Event(event)) => {
+                let span = truth.announcements().travelled(&event, &node, clock.now());
+                span.into_iter().for_each(|span| spans.record(span));
+            }
+            Some(Delivery::Missed { .. }) => {}
+            None => return spans,
         }
     }
-    spans
 }

@@ -37,6 +37,18 @@ pub enum Verdict {
     Fabricated,
 }
 
+impl Verdict {
+    /// Whether a promise was broken: nothing may be behind by more than `bound`.
+    #[must_use]
+    pub fn breaks(self, bound: Duration) -> bool {
+        match self {
+            Self::Behind(behind) => behind > bound,
+            Self::Unversioned => false,
+            Self::Fabricated => true,
+        }
+    }
+}
+
 /// One shard's publications.
 #[derive(Debug, Default)]
 struct History {
@@ -95,7 +107,7 @@ impl Truth {
 
     /// When this version of a key was published, if it was.
     #[must_use]
-    pub fn published(&self, key: &CacheKey, seq: Seq) -> Option<Moment> {
+    pub fn publication_of(&self, key: &CacheKey, seq: Seq) -> Option<Moment> {
         let history = self.read(Shard::of(lane(key), key));
         let publications = history.keys.get(key)?;
         publications

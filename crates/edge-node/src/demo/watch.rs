@@ -81,7 +81,7 @@ impl LocalStore for WatchedStore {
         let superseded = self.inner.supersede(key, seq, replacement);
         if superseded
             && !own
-            && let Some(published) = self.watch.truth.published(key, seq)
+            && let Some(published) = self.watch.truth.publication_of(key, seq)
         {
             let delay = self.watch.clock.now().since(published);
             self.watch

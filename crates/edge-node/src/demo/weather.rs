@@ -17,9 +17,9 @@ pub fn bad_wire() -> Faults {
         duplicate: Permille(20),
         reorder: Permille(50),
         event_delay: Duration::ZERO..=Duration::from_millis(20),
-        tail: Permille(5),
-        tail_delay: Duration::from_millis(50)..=Duration::from_millis(300),
-        request_delay: Duration::ZERO..=Duration::from_millis(2),
+        tail: Permille(1),
+        tail_delay: Duration::from_millis(20)..=Duration::from_millis(80),
+        request_delay: Duration::ZERO..=Duration::from_millis(1),
         lost_request: Permille(2),
         lost_reply: Permille(5),
         lagging_read: Permille(50),
@@ -36,14 +36,15 @@ pub async fn storm(hub: Hub, nodes: Vec<String>, mut rng: SmallRng, stop: impl F
         for turn in 1_u64.. {
             tokio::time::sleep(Duration::from_millis(rng.random_range(100..400))).await;
             let node = &nodes[rng.random_range(0..nodes.len())];
-            match rng.random_range(0..8) {
-                0..3 => hub.freeze(node, Duration::from_millis(rng.random_range(50..800))),
-                3..6 => {
+            match rng.random_range(0..16) {
+                0..6 => hub.freeze(node, Duration::from_millis(rng.random_range(50..800))),
+                6..12 => {
                     hub.partition(node, [Cut::Bus, Cut::Data, Cut::Both][rng.random_range(0..3)]);
                     tokio::time::sleep(Duration::from_millis(rng.random_range(50..600))).await;
                     hub.heal(node);
                 }
-                6 => hub.disconnect(node),
+                12..15 => hub.disconnect(node),
+                // Whoever has missed something now must drop whole shards.
                 _ => hub.trim_logs(),
             }
             // Twice or so in a run of twenty seconds: a failover flushes everything everywhere.

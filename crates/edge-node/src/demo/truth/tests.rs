@@ -134,6 +134,21 @@ fn a_version_of_no_history_is_a_fabrication_and_none_at_all_is_said_so() {
 
 #[test]
 fn the_moment_of_a_publication_is_found_by_its_version() {
-    assert_eq!(truth().published(key().raw(), Seq(5)), Some(at(20)));
-    assert_eq!(Truth::published(&truth(), key().raw(), Seq(4)), None);
+    assert_eq!(truth().publication_of(key().raw(), Seq(5)), Some(at(20)));
+    assert_eq!(truth().publication_of(key().raw(), Seq(4)), None);
+}
+
+#[test]
+fn a_fabricated_stale_read_breaks_the_bound_and_one_within_it_does_not() {
+    let (truth, bound) = (truth(), Duration::from_secs(3));
+    assert!(
+        judged(&truth, OLD, 4, 3_021).breaks(bound),
+        "a millisecond beyond"
+    );
+    assert!(!judged(&truth, OLD, 4, 3_020).breaks(bound), "exactly the bound");
+    assert!(
+        !judged(&truth, OLD, 5, 90_000).breaks(bound),
+        "the newest, however old"
+    );
+    assert!(judged(&truth, Lineage(77), 5, 30).breaks(bound));
 }

@@ -1,0 +1,213 @@
+//! The demonstration as an operator runs it: tiny markets, real flags, real files.
+//!
+//! What its judges find in made-up cases is tested beside them.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use edge_node::{Ending, end};
+use serde_json::Value;
+
+struct Ran {
+    ending: Ending,
+    out: String,
+    err: String,
+}
+
+fn demo(flags: &[&str]) -> Ran {
+    let line = [&["edge-node", "demo"], flags]
+        .concat()
+        .into_iter()
+        .map(OsString::from);
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let ending = end(line, [], &mut out, &mut err);
+    let text = |bytes| String::from_utf8(bytes).expect("it is text");
+    Ran {
+        ending,
+        out: text(out),
+        err: text(err),
+    }
+}
+
+fn file(name: &str, text: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, text).expect("it can be written");
+    path.display().to_string()
+}
+
+/// Four models on forty hosts, so that tasks meet each other.
+fn hosts(name: &str) -> String {
+    let row = |number: usize| format!("h{number},8,{}\n", ["T4", "G2", "P100", "A10"][number % 4]);
+    file(
+        name,
+        &format!("sn,gpu,model\n{}", (0..40).map(row).collect::<String>()),
+    )
+}
+
+fn tasks(name: &str, count: u32) -> String {
+    let row = |number: u32| format!("t{number},{},{},{}\n", 1 + number % 3, number, number + 40);
+    let header = "name,num_gpu,creation_time,deletion_time\n";
+    file(
+        name,
+        &format!("{header}{}", (0..count).map(row).collect::<String>()),
+    )
+}
+
+fn report(path: &str) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(path).expect("it was written")).expect("it is JSON")
+}
+
+#[test]
+fn a_short_run_tells_the_truth_and_says_so_in_table_and_report() {
+    let (hosts, tasks, to) = (
+        hosts("calm-hosts.csv"),
+        tasks("calm-tasks.csv", 60),
+        file("calm.json", ""),
+    );
+    let ran = demo(&[
+        "--hosts",
+        &hosts,
+        "--bookings",
+        &tasks,
+        "--nodes",
+        "us-east=2,europe=1",
+        "--duration",
+        "1",
+        "--report",
+        &to,
+    ]);
+    assert_eq!((ran.ending, ran.err.as_str()), (Ending::Well, ""), "{}", ran.out);
+    assert!(
+        ran.out.contains("L1 hit ratio") && ran.out.contains("double bookings"),
+        "{}",
+        ran.out
+    );
+    let report = report(&to);
+    assert_eq!(
+        (report["nodes"].as_u64(), report["gpus"].as_u64()),
+        (Some(3), Some(320))
+    );
+    assert_eq!(report["bookings"]["won"].as_u64(), Some(120));
+    assert_eq!(report["bookings"]["cancelled"].as_u64(), Some(120));
+    assert_eq!(report["bookings"]["double"].as_u64(), Some(0));
+    for path in [
+        "/reads/total",
+        "/staleness/checked",
+        "/content/checked",
+        "/propagation_ms/samples",
+        "/events/applied",
+    ] {
+        assert!(
+            report.pointer(path).and_then(Value::as_u64) > Some(0),
+            "{path} in {report}"
+        );
+    }
+    assert_eq!(
+        report.pointer("/staleness/violations").and_then(Value::as_u64),
+        Some(0)
+    );
+}
+
+#[test]
+fn a_short_run_tells_the_truth_on_a_bad_network_too() {
+    let (hosts, tasks, to) = (
+        hosts("storm-hosts.csv"),
+        tasks("storm-tasks.csv", 60),
+        file("storm.json", ""),
+    );
+    let ran = demo(&[
+        "--hosts",
+        &hosts,
+        "--bookings",
+        &tasks,
+        "--nodes",
+        "us-east=2,europe=1",
+        "--duration",
+        "2",
+        "--faults",
+        "--seed",
+        "7",
+        "--report",
+        &to,
+    ]);
+    assert_eq!(ran.ending, Ending::Well, "{}{}", ran.out, ran.err);
+    assert_eq!(report(&to)["faults"].as_bool(), Some(true));
+}
+
+#[test]
+fn without_files_a_market_is_generated() {
+    let ran = demo(&["--nodes", "a=1", "--duration", "0.5"]);
+    assert_eq!(ran.ending, Ending::Well, "{}{}", ran.out, ran.err);
+}
+
+#[test]
+fn bad_rows_are_told_with_their_lines_and_left_out() {
+    let hosts = file(
+        "rows-hosts.csv",
+        "sn,gpu,model\nh0,8,T4\nh1,many,T4\nh2,2,T4\nh3,1,Z9\n",
+    );
+    let tasks = tasks("rows-tasks.csv", 3);
+    let to = file("rows.json", "");
+    let ran = demo(&[
+        "--hosts",
+        &hosts,
+        "--bookings",
+        &tasks,
+        "--nodes",
+        "a=1",
+        "--duration",
+        "0.5",
+        "--report",
+        &to,
+    ]);
+    assert_eq!(ran.ending, Ending::Well, "{}{}", ran.out, ran.err);
+    assert!(
+        ran.err.contains("rows-hosts.csv: line 3: gpu is \"many\""),
+        "{}",
+        ran.err
+    );
+    assert!(ran.err.contains("1 rows could not be read"), "{}", ran.err);
+    assert!(ran.err.contains("nothing is known of model Z9"), "{}", ran.err);
+    let report = report(&to);
+    assert_eq!(
+        (report["skipped_rows"].as_u64(), report["gpus"].as_u64()),
+        (Some(1), Some(10))
+    );
+}
+
+#[test]
+fn a_bad_file_is_refused_by_its_name() {
+    let no_column = file("no-column.csv", "sn,model\nh0,T4\n");
+    let ran = demo(&["--hosts", &no_column]);
+    assert_eq!(ran.ending, Ending::Refused);
+    assert!(
+        ran.err.contains("no-column.csv: has no column gpu"),
+        "{}",
+        ran.err
+    );
+    let ran = demo(&["--offers", "no/such.csv"]);
+    assert_eq!(ran.ending, Ending::Refused);
+    assert!(ran.err.starts_with("no/such.csv: cannot be read"), "{}", ran.err);
+    let ran = demo(&["--report", "no/such/folder/report.json"]);
+    assert_eq!(ran.ending, Ending::Refused);
+    assert!(ran.err.contains("report.json: cannot be written"), "{}", ran.err);
+}
+
+#[test]
+fn a_request_for_what_is_not_offered_is_refused_and_one_for_help_is_not() {
+    assert_eq!(demo(&["--frobnicate"]).ending, Ending::Refused);
+    let help = demo(&["--help"]);
+    assert_eq!(help.ending, Ending::Well);
+    for flag in [
+        "--hosts",
+        "--bookings",
+        "--offers",
+        "--nodes",
+        "--duration",
+        "--seed",
+        "--faults",
+        "--report",
+    ] {
+        assert!(help.out.contains(flag), "{flag}");
+    }
+}
