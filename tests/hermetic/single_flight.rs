@@ -145,3 +145,21 @@ async fn a_closed_cache_says_so_instead_of_loading() {
     assert!(matches!(answer, Err(CacheError::Closed)), "{answer:?}");
     assert_eq!(source.calls(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_goes_away_before_its_fetch_has_begun_leaves_no_place_taken() {
+    let fleet = fleet().await;
+    let (key, source) = (NUMBERS.key(&[("id", &1)]), Source::of(7));
+    {
+        // Polled once, so that the fetch is spawned; dropped before the runtime comes to it.
+        let mut reader = std::pin::pin!(fleet.nodes[0].get_or_load(&key, source.loader()));
+        assert!(futures_util::poll!(reader.as_mut()).is_pending());
+    }
+    let next = fleet.nodes[0].get_or_load(&key, source.loader());
+    let next = tokio::time::timeout(Duration::from_secs(1), next).await;
+    let answer = next
+        .expect("nobody waits for a fetch that will never end")
+        .expect("loaded");
+    assert_eq!(answer.as_deref(), Some(&7));
+    fleet.shutdown().await;
+}

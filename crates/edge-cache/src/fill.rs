@@ -53,20 +53,12 @@ enum Step {
 
 impl Fill {
     pub(crate) async fn run(mut self) {
-        // However this ends, by a panic or by being dropped, the slot is freed and everybody is told.
-        let mut guard = SlotGuard(Some((
-            Arc::clone(&self.engine),
-            self.call.clone(),
-            self.ticket,
-            Arc::clone(&self.rendezvous),
-        )));
         let engine = Arc::clone(&self.engine);
         let outcome = tokio::select! {
             biased;
             () = engine.stop.cancelled() => return,
-            outcome = self.fetch(&mut guard) => outcome,
+            outcome = self.fetch() => outcome,
         };
-        guard.0 = None;
         self.rendezvous.complete(outcome);
     }
 
@@ -74,7 +66,7 @@ impl Fill {
         &self.engine.memory.namespaces[self.call.namespace]
     }
 
-    async fn fetch(&mut self, guard: &mut SlotGuard) -> FillOutcome {
+    async fn fetch(&mut self) -> FillOutcome {
         let deadline = self.deadline();
         let copy = self.engine.lane(self.call.shard).copy_to_ask(self.call.shard);
         let (mut from, mut attempts, mut pause) = (copy, 0, POLL.0);
@@ -115,9 +107,6 @@ impl Fill {
                         Finished::NotYours => match self.engine.begin_with(&self.call, &self.rendezvous) {
                             Begun::Lead(ticket) => {
                                 self.ticket = ticket;
-                                if let Some((_, _, held, _)) = &mut guard.0 {
-                                    *held = ticket;
-                                }
                             }
                             Begun::Join(other) => {
                                 let Ok(other) = other.downcast::<Rendezvous>() else {
@@ -216,16 +205,12 @@ impl Fill {
     }
 }
 
-/// Frees the slot and tells everybody when a fetch ends before its end.
-struct SlotGuard(Option<(Arc<Engine>, Call, Ticket, Arc<Rendezvous>)>);
-
-impl Drop for SlotGuard {
+/// However a fetch ends, by a panic, by being dropped at any point or even before it was first polled: its slot is freed
+/// and everybody who waits is told.
+impl Drop for Fill {
     fn drop(&mut self) {
-        if let Some((engine, call, ticket, rendezvous)) = self.0.take() {
-            engine.memory.namespaces[call.namespace]
-                .local
-                .finish(&call.key, ticket, None);
-            rendezvous.complete(FillOutcome::Dropped);
-        }
+        // Of a fetch that came to its end, neither changes anything.
+        self.namespace().local.finish(&self.call.key, self.ticket, None);
+        self.rendezvous.complete(FillOutcome::Dropped);
     }
 }

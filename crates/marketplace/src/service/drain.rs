@@ -76,21 +76,24 @@ impl Marketplace {
     /// what it has not heard.
     pub async fn follow_changes(&self, stop: impl Future<Output = ()>) {
         let mut cursor = Cursor::START;
-        let mut stop = std::pin::pin!(stop);
-        loop {
-            // A store that cannot be reached now is asked again in the next round.
-            let _ = self.source().records.bookings.expire_holds(HOLDS).await;
-            while let Ok(drained) = self.drain_changes(cursor).await {
-                if drained.next == cursor {
-                    break;
+        let follow = async {
+            loop {
+                // A store that cannot be reached now is asked again in the next round.
+                let _ = self.source().records.bookings.expire_holds(HOLDS).await;
+                while let Ok(drained) = self.drain_changes(cursor).await {
+                    if drained.next == cursor {
+                        break;
+                    }
+                    cursor = drained.next;
                 }
-                cursor = drained.next;
+                tokio::time::sleep(PERIOD).await;
             }
-            tokio::select! {
-                biased;
-                () = &mut stop => return,
-                () = tokio::time::sleep(PERIOD) => {}
-            }
+        };
+        // Stopping in the middle of a round loses nothing: what was not told is told by who follows next.
+        tokio::select! {
+            biased;
+            () = stop => {}
+            () = follow => {}
         }
     }
 
