@@ -62,15 +62,18 @@ impl Engine {
         // The lease is taken before the entry: what it vouches for had been applied by then. The other way round, an entry
         // that was no longer covered could be served under a lease that was renewed in between.
         let lease = self.lease(namespace, shard);
+        // Debts are asked for before what their payment changes: whoever pays drops the entry first, then the debt.
+        if self.owes(shard, key) {
+            return Look::Miss;
+        }
         let Some(entry) = namespace.local.read(key) else {
             return Look::Miss;
         };
         let now = self.ports.clock.ceiling();
         let lane = self.lane(shard);
-        if entry.generation != lane.generation(shard)
+        if self.owes_barrier(shard, || barrier_keys(&namespace.barrier, &entry.tags))
+            || entry.generation != lane.generation(shard)
             || !lane.barriers_allow(&entry, &namespace.barrier)
-            || self.owes(shard, key)
-            || self.owes_barrier(shard, || barrier_keys(&namespace.barrier, &entry.tags))
         {
             return Look::Miss;
         }
@@ -132,7 +135,9 @@ impl Engine {
     ) -> Result<Option<Answer>, CacheError> {
         let namespace = &self.memory.namespaces[call.namespace];
         namespace.counters.add(Count::L1Miss);
-        let stale = stale.filter(|answer| servable(&call.policy, answer, self.ports.clock.ceiling()));
+        let now = self.ports.clock.ceiling();
+        let leased = now < self.lease(namespace, call.shard);
+        let stale = stale.filter(|answer| servable(&call.policy, answer, now, leased));
         if let Some(answer) = stale {
             return self.answer_stale(call, answer).await;
         }
@@ -329,11 +334,13 @@ pub(crate) fn unshared(rendezvous: Arc<dyn std::any::Any + Send + Sync>) -> Flig
     }
 }
 
-fn servable(policy: &Policy, answer: &Answer, now: Moment) -> bool {
+/// Whether the policy allows this stale answer. Revalidation in the background is for what has expired; what is unproven,
+/// because there is no lease, is only for fail-safe and within its bound.
+fn servable(policy: &Policy, answer: &Answer, now: Moment, leased: bool) -> bool {
     let Freshness::Stale { at_most } = answer.freshness else {
         return false;
     };
-    let revalidating = now < answer.entry.fresh_until + policy.stale_while_revalidate;
+    let revalidating = leased && now < answer.entry.fresh_until + policy.stale_while_revalidate;
     let fail_safe = policy
         .fail_safe
         .is_some_and(|fail_safe| at_most <= fail_safe.max_stale);
