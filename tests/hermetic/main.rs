@@ -11,6 +11,7 @@ mod many;
 mod operations;
 mod options;
 mod outages;
+mod panicking_values;
 mod single_flight;
 mod stale;
 mod tags;

@@ -3,9 +3,10 @@
 //! It decides nothing about caching: it encodes, decodes and recognises.
 
 use std::any::{Any, TypeId};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use cache_core::{Codec, CodecError, SchemaFingerprint, decode_value, encode_value};
+use cache_core::{Codec, CodecError, ErrorKind, SchemaFingerprint, decode_value, encode_value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -31,14 +32,28 @@ impl ValueType {
         Self {
             id: TypeId::of::<V>(),
             schema: SchemaFingerprint::of::<V>(),
-            encode: |value, codec| match value.downcast_ref::<V>() {
-                Some(value) => encode_value(codec, value),
-                None => Err(CodecError::new(
-                    cache_core::ErrorKind::Rejected,
-                    "the value has another type than its namespace",
-                )),
+            encode: |value, codec| {
+                guarded(|| match value.downcast_ref::<V>() {
+                    Some(value) => encode_value(codec, value),
+                    None => Err(CodecError::new(
+                        ErrorKind::Rejected,
+                        "the value has another type than its namespace",
+                    )),
+                })
             },
-            decode: |bytes, codec| decode_value::<V>(codec, bytes).map(|value| Arc::new(value) as Erased),
+            decode: |bytes, codec| {
+                guarded(|| decode_value::<V>(codec, bytes).map(|value| Arc::new(value) as Erased))
+            },
         }
     }
+}
+
+/// A `Serialize` or `Deserialize` that panics is an error of that value, not the end of the task that handles it.
+fn guarded<T>(act: impl FnOnce() -> Result<T, CodecError>) -> Result<T, CodecError> {
+    std::panic::catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|_panic| {
+        Err(CodecError::new(
+            ErrorKind::Corrupt,
+            "the value's own serialization panicked",
+        ))
+    })
 }

@@ -1,0 +1,52 @@
+//! Values whose own serialization panics harm nobody but themselves.
+//!
+//! Loaders that panic are in `loader_failures`.
+
+use std::time::Duration;
+
+use cache_core::{Namespace, Policy, Propagation};
+use serde::{Deserialize, Deserializer, Serialize};
+use tests::{Fleet, FleetOptions};
+
+/// Cannot be read when it is 13.
+#[derive(Serialize, Debug, PartialEq)]
+struct Unlucky(u64);
+
+impl<'de> Deserialize<'de> for Unlucky {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = u64::deserialize(deserializer)?;
+        assert_ne!(number, 13, "a bug in somebody's type");
+        Ok(Self(number))
+    }
+}
+
+const UNLUCKY: Namespace<Unlucky> = Namespace::new(
+    "unlucky",
+    Policy::event_driven(Duration::from_secs(3_600)).with_propagation(Propagation::Value),
+);
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_cannot_be_decoded_is_dropped_and_its_lane_lives_on() {
+    let fleet = Fleet::start(FleetOptions::default(), |builder| builder.namespace(&UNLUCKY)).await;
+    let (key, other) = (UNLUCKY.key(&[("id", &1)]), UNLUCKY.key(&[("id", &2)]));
+    fleet.nodes[0].put(&key, Unlucky(1)).await.expect("put");
+    assert_eq!(
+        fleet.nodes[1].get(&key).await.expect("read").as_deref(),
+        Some(&Unlucky(1))
+    );
+    fleet.nodes[0].put(&key, Unlucky(13)).await.expect("put");
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert!(
+        fleet.nodes[1]
+            .get(&key)
+            .await
+            .expect("a miss, not a failure")
+            .is_none()
+    );
+    fleet.nodes[0].put(&other, Unlucky(2)).await.expect("put");
+    assert_eq!(
+        fleet.nodes[1].get(&other).await.expect("read").as_deref(),
+        Some(&Unlucky(2))
+    );
+    fleet.shutdown().await;
+}
