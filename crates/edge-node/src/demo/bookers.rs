@@ -131,10 +131,8 @@ impl Tenants {
     }
 
     async fn book(&self, number: usize, task: &Planned) -> Result<Vec<Granted>, NameError> {
+        let model = self.wish(number);
         let node = self.node(number, 0);
-        let model = self
-            .models
-            .get(number.wrapping_mul(STRIDE) % self.models.len().max(1));
         let mut granted: Vec<Granted> = Vec::new();
         let mut tried = 0;
         for round in 0..ROUNDS {
@@ -245,6 +243,12 @@ impl Tenants {
         } else {
             self.counts.queued.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// The model that a task wants.
+    fn wish(&self, number: usize) -> Option<&GpuModel> {
+        self.models
+            .get(number.wrapping_mul(STRIDE) % self.models.len().max(1))
     }
 
     /// The node for one step of a task: all steps of a task are done in one region.

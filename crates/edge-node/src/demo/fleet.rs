@@ -2,17 +2,22 @@
 //!
 //! Every node has the settings that a real edge node would have, from the preset `edge`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cache_core::{Policy, SystemEntropy};
 use cache_l1::MemoryStores;
 use cache_memory::Hub;
-use config::{Overrides, Settings, Sources};
+use config::{Overrides, Settings, Sources, Switch};
 use edge_cache::{EdgeCache, Ports, Timing};
+use futures_util::future::join_all;
 use marketplace::checks::Recorder;
 use marketplace::inventory::GpuRecord;
-use marketplace::{Currency, Marketplace, MemoryBookings, MemoryInventory, Records, Region, ScarcityPricing};
+use marketplace::{
+    AvailabilityQuery, Currency, Gpu, Marketplace, MemoryBookings, MemoryInventory, Records, Region,
+    ScarcityPricing, ShelfKey,
+};
 
 use super::clock::MarketClock;
 use super::truth::Truth;
@@ -66,6 +71,8 @@ pub struct Node {
     pub market: Marketplace,
     /// Its memory.
     pub memory: Arc<WatchedStores>,
+    /// Whether its memory is filled before it serves.
+    warmup: Switch,
 }
 
 impl Fleet {
@@ -120,12 +127,13 @@ impl Fleet {
                 ));
             }
         }
+        join_all(fleet.nodes.iter().map(Node::warm)).await;
         Ok(fleet)
     }
 
     /// Ends every node's tasks.
     pub async fn shutdown(&self) {
-        futures_util::future::join_all(self.nodes.iter().map(|node| node.market.cache().shutdown())).await;
+        join_all(self.nodes.iter().map(|node| node.market.cache().shutdown())).await;
     }
 
     fn node(&self, region: &Region, number: usize, seed: u64) -> Result<Node, String> {
@@ -153,7 +161,30 @@ impl Fleet {
             region: region.clone(),
             market,
             memory,
+            warmup: settings.performance.warmup_enabled,
         })
+    }
+}
+
+impl Node {
+    /// Reads the whole market once. What cannot be read now is read when somebody asks for it.
+    async fn warm(&self) {
+        let everything = AvailabilityQuery {
+            limit: usize::MAX,
+            ..AvailabilityQuery::default()
+        };
+        if !self.warmup.is_on() {
+            return;
+        }
+        if let Ok(gpus) = self.market.gpu_availability(&everything).await {
+            let shelf = |gpu: Gpu| ShelfKey {
+                region: gpu.region,
+                model: gpu.model,
+            };
+            let shelves: BTreeSet<ShelfKey> = gpus.value.into_iter().map(shelf).collect();
+            join_all(shelves.iter().map(|shelf| self.market.order_book(shelf))).await;
+        }
+        let _ = self.market.market_stats(None).await;
     }
 }
 

@@ -11,9 +11,11 @@ use rand::{Rng as _, SeedableRng as _};
 /// Hosts: some six thousand GPUs, as in the reference cluster.
 const HOSTS: usize = 1_200;
 /// Tasks that begin within [`DAY`].
-const TASKS: usize = 7_000;
+const TASKS: usize = 5_000;
 /// The time they are spread over, in seconds.
 const DAY: i64 = 24 * 60 * 60;
+/// GPUs of a task: one in ten has more than one.
+const SIZES: [u32; 20] = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 8];
 /// The mean length of a task, in seconds: at four hours, a thousand GPUs or so are taken at any time.
 const MEAN_LENGTH: f64 = 4.0 * 3600.0;
 
@@ -57,7 +59,7 @@ pub fn tasks(seed: u64) -> Vec<Task> {
         let length = (-uniform.ln() * MEAN_LENGTH * 1_000.0) as i64;
         Task {
             name: format!("task-{number:04}"),
-            gpus: [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 4, 8][rng.random_range(0..20)],
+            gpus: SIZES[rng.random_range(0..SIZES.len())],
             booked: StoreTime::from_millis(booked),
             released: Some(StoreTime::from_millis(booked + length)),
         }
