@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cache_core::{
-    Adopted, Adoption, CacheKey, FillBegun, FillCommitted, FillToken, Lineage, NewRecord, Op, ReadFrom,
-    Record, Reply, Seq, Shard, SharedStore, StoreDescription, StoreError, Write, Written,
+    Adopted, Adoption, CacheKey, ErrorKind, FillBegun, FillCommitted, FillToken, Lineage, NewRecord, Op,
+    ReadFrom, Record, Reply, Seq, Shard, SharedStore, StoreDescription, StoreError, Write, Written,
 };
 use edge_cache::{Load, LoadContext};
 use futures_util::future::BoxFuture;
@@ -119,12 +119,14 @@ impl Drop for Unfinished {
     }
 }
 
-/// What passed a [`Watched`] store.
+/// What passed a [`Watched`] store, and what may pass it.
 #[derive(Clone, Default)]
 pub(crate) struct Watch(Arc<Mutex<Log>>);
 
 #[derive(Default)]
 struct Log {
+    refuses_changes: bool,
+    panics_on_reads: bool,
     writes: Vec<(Shard, Op)>,
     lives: Vec<Duration>,
 }
@@ -139,6 +141,16 @@ impl Watch {
                 watch: watch.clone(),
             })
         }))
+    }
+
+    /// From now on the store answers changes of keys as if their server were away, and nothing else.
+    pub(crate) fn refuse_changes(&self) {
+        self.0.lock().expect("watch").refuses_changes = true;
+    }
+
+    /// From now on every read is a mistake of the store's own.
+    pub(crate) fn panic_on_reads(&self) {
+        self.0.lock().expect("watch").panics_on_reads = true;
     }
 
     pub(crate) fn writes(&self) -> Vec<(Shard, Op)> {
@@ -164,6 +176,8 @@ impl SharedStore for Watched {
         keys: &[CacheKey],
         from: ReadFrom,
     ) -> Result<Reply<Vec<Option<Record>>>, StoreError> {
+        let panics = self.watch.0.lock().expect("watch").panics_on_reads;
+        assert!(!panics, "the store panics, as the test told it to");
         self.inner.read(shard, keys, from).await
     }
 
@@ -199,12 +213,16 @@ impl SharedStore for Watched {
     }
 
     async fn write(&self, write: Write) -> Result<Reply<Written>, StoreError> {
-        self.watch
-            .0
-            .lock()
-            .expect("watch")
-            .writes
-            .push((write.shard, write.op.clone()));
+        {
+            let mut log = self.watch.0.lock().expect("watch");
+            if log.refuses_changes && matches!(write.op, Op::Change(_)) {
+                return Err(StoreError::new(
+                    ErrorKind::Unavailable,
+                    "the master of this slot is away",
+                ));
+            }
+            log.writes.push((write.shard, write.op.clone()));
+        }
         self.inner.write(write).await
     }
 

@@ -5,11 +5,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cache_core::{CacheEvent, EventKind, EventPriority, Lane, Namespace, Policy, Seq, Tag};
+use cache_core::{AffectedKey, CacheEvent, EventKind, EventPriority, Lane, Namespace, Policy, Seq, Tag};
 use edge_cache::{CacheError, Delivery, EventStream, Filter, Put};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tests::{Fleet, FleetOptions};
 use tokio::time::sleep;
+
+use crate::doubles::Watch;
 
 const POLICY: Policy = Policy::event_driven(Duration::from_secs(30));
 const NUMBERS: Namespace<u64> = Namespace::new("numbers", POLICY);
@@ -259,4 +261,33 @@ async fn a_stream_ends_with_its_node_after_what_was_queued() {
     fleet.shutdown().await;
     assert!(matches!(stream.next().await, Some(Delivery::Event(_))));
     assert!(stream.next().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_is_not_announced_while_an_invalidation_that_it_depends_on_is_only_queued() {
+    let watch = Watch::default();
+    let options = FleetOptions {
+        shared: watch.wrap(),
+        ..FleetOptions::default()
+    };
+    let fleet = Fleet::start(options, |builder| builder.namespace(&NUMBERS)).await;
+    let (here, there, key) = (&fleet.nodes[0], &fleet.nodes[1], NUMBERS.key(&[("id", &1)]));
+    here.put(&key, 1).await.expect("published");
+    let mut heard = there.events(Filter::all());
+    watch.refuse_changes();
+    let mut event = CacheEvent::new(EventKind::PricingUpdated, "a");
+    event.keys.push(AffectedKey {
+        key: key.raw().clone(),
+        version: Seq::ZERO,
+    });
+    let answer = here.publish(event).await;
+    assert!(matches!(answer, Err(CacheError::Unavailable(_))), "{answer:?}");
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(arrived(&mut heard), []);
+    assert!(
+        here.peek(&key).expect("registered").is_none(),
+        "it is invalidated here at once"
+    );
+    assert_eq!(here.stats().owed, 1, "and everywhere later");
+    fleet.shutdown().await;
 }

@@ -9,7 +9,7 @@ use cache_memory::Cut;
 use edge_cache::{Freshness, Put, Tier};
 use futures_util::future::join_all;
 use tests::{Fleet, FleetOptions};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::doubles::{Says, Source, Watch};
 
@@ -281,5 +281,29 @@ async fn a_namespace_bounded_by_ttl_alone_needs_no_lease() {
     sleep(TTL).await;
     assert!(node.peek(&by_ttl).expect("registered").is_none());
     fleet.hub.heal("node-0");
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_age_of_a_loaded_value_counts_from_before_its_load_on_every_node() {
+    let fleet = fleet().await;
+    let (key, source) = (
+        BY_TTL.key(&[("id", &1)]),
+        Source::of(1).slow(Duration::from_millis(1_500)),
+    );
+    let asked = Instant::now();
+    fleet.nodes[0]
+        .get_or_load(&key, source.loader())
+        .await
+        .expect("loaded");
+    for node in &fleet.nodes {
+        node.get(&key).await.expect("answered");
+        let hit = node.peek(&key).expect("registered").expect("in memory");
+        let Freshness::WithinTtl { at_most } = hit.freshness() else {
+            panic!("{hit:?}");
+        };
+        assert!(at_most >= asked.elapsed() && at_most == hit.age(), "{hit:?}");
+        sleep(Duration::from_millis(100)).await;
+    }
     fleet.shutdown().await;
 }

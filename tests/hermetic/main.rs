@@ -12,6 +12,7 @@ mod operations;
 mod options;
 mod outages;
 mod panicking_values;
+mod races;
 mod single_flight;
 mod stale;
 mod tags;

@@ -9,11 +9,11 @@ use cache_core::{
     ReadFrom, SharedStore as _, Write,
 };
 use cache_memory::{Cut, Hub};
-use edge_cache::{CacheError, Receipt, Tier};
+use edge_cache::{CacheError, Put, Receipt, Tier};
 use tests::{Fleet, FleetOptions};
 use tokio::time::{Instant, sleep};
 
-use crate::doubles::Source;
+use crate::doubles::{Source, Watch};
 
 const POLICY: Policy = Policy::event_driven(Duration::from_secs(300)).with_jitter(Permille(0));
 const NUMBERS: Namespace<u64> = Namespace::new("numbers", POLICY);
@@ -320,5 +320,46 @@ async fn a_record_of_another_schema_is_a_counted_miss_that_the_next_load_heals()
         fleet.nodes[1].get(&key(1)).await.expect("healed").as_deref(),
         Some(&1)
     );
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_after_the_outage_is_not_dropped_by_an_older_invalidation_that_was_queued() {
+    let fleet = fleet().await;
+    let (node, tagged) = (&fleet.nodes[0], NUMBERS.key(&[("id", &2)]));
+    node.put(&key(1), 1).await.expect("published");
+    fleet.hub.partition("node-0", Cut::Data);
+    assert_eq!(node.invalidate(&key(1)).await.expect("owed"), Receipt::Queued);
+    assert_eq!(node.invalidate_tag("tag").await.expect("owed"), Receipt::Queued);
+    fleet.hub.heal("node-0");
+    node.put(&key(1), 9).await.expect("published");
+    node.put(&tagged, Put::new(9).with_tag("tag"))
+        .await
+        .expect("published");
+    for key in [&key(1), &tagged] {
+        assert_eq!(node.get(key).await.expect("answered").as_deref(), Some(&9));
+    }
+    sleep(SETTLED).await;
+    assert_eq!(node.stats().owed, 0);
+    for key in [&key(1), &tagged] {
+        for node in &fleet.nodes {
+            assert_eq!(node.get(key).await.expect("answered").as_deref(), Some(&9));
+        }
+    }
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_whose_reads_panic_is_an_error_and_not_an_endless_loop() {
+    let watch = Watch::default();
+    let options = FleetOptions {
+        shared: watch.wrap(),
+        ..FleetOptions::default()
+    };
+    let fleet = Fleet::start(options, |builder| builder.namespace(&NUMBERS)).await;
+    watch.panic_on_reads();
+    let answer = fleet.nodes[0].get(&key(1)).await;
+    assert!(matches!(answer, Err(CacheError::Unavailable(_))), "{answer:?}");
+    assert_eq!(fleet.nodes[0].stats().total().memory.in_flight, 0);
     fleet.shutdown().await;
 }

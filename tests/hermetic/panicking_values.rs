@@ -2,9 +2,12 @@
 //!
 //! Loaders that panic are in `loader_failures`.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cache_core::{Namespace, Policy, Propagation};
+use edge_cache::CacheError;
 use serde::{Deserialize, Deserializer, Serialize};
 use tests::{Fleet, FleetOptions};
 
@@ -48,5 +51,34 @@ async fn a_value_that_cannot_be_decoded_is_dropped_and_its_lane_lives_on() {
         fleet.nodes[1].get(&other).await.expect("read").as_deref(),
         Some(&Unlucky(2))
     );
+    fleet.shutdown().await;
+}
+
+/// Cannot be written when it is 13.
+#[derive(Deserialize, Debug, PartialEq)]
+struct Shy(u64);
+
+impl Serialize for Shy {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        assert_ne!(self.0, 13, "another bug in somebody's type");
+        serializer.serialize_u64(self.0)
+    }
+}
+
+const SHY: Namespace<Shy> = Namespace::new("shy", Policy::event_driven(Duration::from_secs(60)));
+
+#[tokio::test(start_paused = true)]
+async fn a_loaded_value_that_cannot_be_encoded_is_an_error_and_its_source_is_asked_once() {
+    let fleet = Fleet::start(FleetOptions::default(), |builder| builder.namespace(&SHY)).await;
+    let (key, calls) = (SHY.key(&[("id", &1)]), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&calls);
+    let answer = fleet.nodes[0]
+        .get_or_load(&key, move |_| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async { Ok::<_, std::io::Error>(Shy(13)) }
+        })
+        .await;
+    assert!(matches!(answer, Err(CacheError::Rejected(_))), "{answer:?}");
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
     fleet.shutdown().await;
 }

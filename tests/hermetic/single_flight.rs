@@ -4,10 +4,12 @@
 
 use std::time::Duration;
 
-use cache_core::{Namespace, Permille, Policy};
+use cache_core::{EventId, Namespace, Op, Permille, Policy, ReadFrom, SharedStore as _, Write};
+use cache_memory::Faults;
 use edge_cache::{CacheError, Tier};
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use tests::{Fleet, FleetOptions};
+use tokio::time::{Instant, sleep};
 
 use crate::doubles::Source;
 
@@ -161,5 +163,45 @@ async fn a_reader_that_goes_away_before_its_fetch_has_begun_leaves_no_place_take
         .expect("nobody waits for a fetch that will never end")
         .expect("loaded");
     assert_eq!(answer.as_deref(), Some(&7));
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fetch_does_not_wait_for_a_right_to_fill_that_was_given_in_an_earlier_era() {
+    let fleet = fleet().await;
+    let (node, key, source) = (&fleet.nodes[0], NUMBERS.key(&[("id", &1)]), Source::of(1));
+    let vandal = fleet.hub.endpoint("vandal");
+    let keys = [key.raw().clone()];
+    let reply = vandal
+        .read(key.shard(), &keys, ReadFrom::Primary)
+        .await
+        .expect("read");
+    let lineage = reply.head.expect("there is a head").lineage;
+    let (requests, events) = (Duration::from_millis(50), Duration::from_millis(90));
+    fleet.hub.set_faults(Faults {
+        request_delay: requests..=requests,
+        event_delay: events..=events,
+        ..Faults::NONE
+    });
+    let asked = Instant::now();
+    let flush = Write {
+        shard: key.shard(),
+        lineage,
+        id: EventId(77),
+        op: Op::Flush,
+    };
+    // The flush is heard of while the question for the right to fill is under way.
+    let (answer, _) = join(node.get_or_load(&key, source.loader()), async {
+        sleep(Duration::from_millis(10)).await;
+        vandal.write(flush).await.expect("flushed");
+    })
+    .await;
+    assert_eq!(answer.expect("loaded").as_deref(), Some(&1));
+    assert!(
+        asked.elapsed() < Duration::from_secs(1),
+        "took {:?}",
+        asked.elapsed()
+    );
+    assert_eq!(node.stats().owed, 0);
     fleet.shutdown().await;
 }

@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use cache_core::{FailSafe, Namespace, Permille, Policy};
-use cache_memory::Cut;
+use cache_memory::{Cut, Faults};
 use edge_cache::{CacheError, Fetched, Freshness, Tier};
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use tests::{Fleet, FleetOptions};
 use tokio::time::{Instant, sleep};
 
@@ -28,6 +28,15 @@ const HURRIED: Namespace<u64> = Namespace::new(
     "hurried",
     SAFE.with_timeouts(Some(Duration::from_millis(100)), Duration::from_secs(2)),
 );
+const LASTING: Namespace<u64> = Namespace::new(
+    "lasting",
+    Policy::event_driven(Duration::from_secs(3_600))
+        .with_jitter(Permille(0))
+        .with_fail_safe(FailSafe {
+            max_stale: Duration::from_secs(60),
+            throttle: Duration::from_secs(5),
+        }),
+);
 const EAGER: Namespace<u64> = Namespace::new("eager", PLAIN.with_eager_refresh(Permille(500)));
 
 async fn fleet() -> Fleet {
@@ -36,6 +45,7 @@ async fn fleet() -> Fleet {
             .namespace(&REVALIDATED)
             .namespace(&GUARDED)
             .namespace(&HURRIED)
+            .namespace(&LASTING)
             .namespace(&EAGER)
     })
     .await
@@ -280,5 +290,66 @@ async fn expire_of_a_missing_value_does_nothing() {
     let key = GUARDED.key(&[("id", &1)]);
     fleet.nodes[0].expire(&key).await.expect("nothing to do");
     assert!(fleet.nodes[0].get(&key).await.expect("get").is_none());
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unproven_value_is_not_served_beyond_max_stale_however_long_it_would_live() {
+    let fleet = fleet().await;
+    let (node, key, source) = (&fleet.nodes[0], LASTING.key(&[("id", &1)]), Source::of(1));
+    node.get_or_load(&key, source.loader()).await.expect("loaded");
+    fleet.hub.partition("node-0", Cut::Both);
+    source.set(Says::Error);
+    sleep(Duration::from_secs(600)).await;
+    let answer = node.get_or_load(&key, source.loader()).await;
+    assert!(matches!(answer, Err(CacheError::Load(_))), "{answer:?}");
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_age_of_a_stand_in_counts_the_wait_for_what_failed() {
+    let fleet = fleet().await;
+    let (node, key, source) = (&fleet.nodes[0], GUARDED.key(&[("id", &1)]), Source::of(1));
+    node.get_or_load(&key, source.loader()).await.expect("loaded");
+    let born = Instant::now();
+    sleep(TTL + Duration::from_secs(1)).await;
+    let hanging = Duration::from_millis(1_500);
+    fleet.hub.set_faults(Faults {
+        request_delay: hanging..=hanging,
+        timeout: Duration::from_secs(1),
+        ..Faults::NONE
+    });
+    let asked = Instant::now();
+    let answer = node.get(&key).await.expect("a stand-in").expect("there");
+    assert!(
+        asked.elapsed() >= Duration::from_secs(1),
+        "it waited for the shared store"
+    );
+    let expired_for = born.elapsed() - TTL;
+    assert!(
+        stale_by(&answer).is_some_and(|at_most| at_most >= expired_for),
+        "{answer:?}"
+    );
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stand_in_that_was_invalidated_does_not_ask_a_broken_source_again_and_again() {
+    let fleet = fleet().await;
+    let (node, key, source) = (&fleet.nodes[0], GUARDED.key(&[("id", &1)]), Source::of(1));
+    node.get_or_load(&key, source.loader()).await.expect("loaded");
+    sleep(TTL + Duration::from_secs(1)).await;
+    source.set(Says::Error);
+    let source = source.slow(Duration::from_millis(50));
+    let (answer, _) = join(node.get_or_load(&key, source.loader()), async {
+        sleep(Duration::from_millis(20)).await;
+        node.invalidate(&key).await.expect("published");
+    })
+    .await;
+    // The read began before the invalidation, so the old value may answer it; but nobody after it.
+    assert!(answer.is_ok(), "{answer:?}");
+    assert!(source.calls() <= 3, "{} calls", source.calls());
+    let answer = node.get_or_load(&key, source.loader()).await;
+    assert!(matches!(answer, Err(CacheError::Load(_))), "{answer:?}");
     fleet.shutdown().await;
 }

@@ -7,7 +7,7 @@
 //! 1      codec id
 //! 2      flags: 1 = payload is lz4, 2 = "known absent"
 //! 3..11  schema fingerprint          big-endian
-//! 11..19 life at writing, ms         (expiry - life = birth)
+//! 11..19 life, ms                    (expiry - life = birth)
 //! 19..27 grace, ms                   (expiry - grace = end of freshness)
 //! 27..35 barrier stamp: lineage
 //! 35..43 barrier stamp: seq
@@ -40,7 +40,8 @@ pub struct Envelope {
     pub codec: CodecId,
     /// The shape of the value's type.
     pub schema: SchemaFingerprint,
-    /// The record's whole life when it was written, the grace included.
+    /// From the value's birth to the record's end, the grace included. A value is born when it is written, or when the
+    /// load that found it began.
     pub life: Duration,
     /// How much of that life, at its end, is only for serving stale.
     pub grace: Duration,

@@ -83,7 +83,7 @@ mock! {
     pub Clock {}
     impl Clock for Clock {
         fn now(&self) -> Moment;
-        fn ceiling(&self) -> Moment;
+        fn ceiling(&self, deadline: Moment) -> Moment;
         fn unix_millis(&self) -> u64;
     }
 }

@@ -89,31 +89,34 @@ impl fmt::Display for ServerTime {
 /// ```
 /// use cache_core::{Clock, SystemClock};
 ///
+/// use cache_core::Moment;
 /// let clock = SystemClock::new();
-/// let before = clock.now();
-/// // The ceiling is cheap and never earlier than the precise time.
-/// assert!(clock.ceiling() >= before);
+/// let lease = clock.now() + std::time::Duration::from_secs(3);
+/// // Far from the deadline this costs a few nanoseconds; near it, a precise reading.
+/// assert!(clock.ceiling(lease) < lease);
+/// assert!(clock.ceiling(Moment::NEVER) > Moment::NEVER);
 /// ```
 pub trait Clock: Send + Sync + 'static {
     /// The precise monotonic time.
     fn now(&self) -> Moment;
 
-    /// A cheap moment that is never before [`Clock::now`] and little after it (100 ms for [`SystemClock`]).
+    /// The time for comparing with `deadline`: on the same side of it as [`Clock::now`], and otherwise rounded up by
+    /// little (100 ms for [`SystemClock`]).
     ///
-    /// Every deadline on the hit path is compared with this one: a lease may end that much early, never late. It
-    /// must come from the operating system at the instant of the call. A value that a background task keeps
-    /// up to date is wrong: after a process was frozen, a reader may run before that task does.
-    fn ceiling(&self) -> Moment;
+    /// Every deadline on the hit path is compared with this one, so it may be cheap while the deadline is far and must
+    /// be precise when it is near. It must come from the operating system at the instant of the call. A value that a
+    /// background task keeps up to date is wrong: after a process was frozen, a reader may run before that task does.
+    fn ceiling(&self, deadline: Moment) -> Moment;
 
     /// Milliseconds since the Unix epoch, for the time shown in events. Never used to order anything.
     fn unix_millis(&self) -> u64;
 }
 
-/// The operating system's clocks: `CLOCK_MONOTONIC`, and its coarse variant for the ceiling.
+/// The operating system's clocks: `CLOCK_MONOTONIC`, and its coarse variant while a deadline is more than a second away.
 ///
 /// The coarse clock is advanced by the kernel's tick (1 to 10 ms) and costs a few nanoseconds to read. On a busy virtual
-/// machine the tick itself comes late, so a lag of up to 100 ms is added, and more is not expected. On systems without
-/// a coarse clock, the ceiling is the precise one.
+/// machine the tick itself comes late, by tens of milliseconds. A tick that is late by up to a second cannot move a
+/// reading past its deadline. On systems without a coarse clock, only the precise one is read.
 ///
 /// These clocks do not count the time a whole machine sleeps (suspend). A node that was suspended may therefore
 /// believe in a lease for what was left of it.
@@ -143,8 +146,14 @@ impl Clock for SystemClock {
         Moment(monotonic() - self.start)
     }
 
-    fn ceiling(&self) -> Moment {
-        Moment(coarse() + COARSE_LAG - self.start)
+    #[inline]
+    fn ceiling(&self, deadline: Moment) -> Moment {
+        match coarse() {
+            Some(coarse) if coarse - self.start + COARSE_LAG_AT_MOST < deadline.0 => {
+                Moment(coarse - self.start + COARSE_LAG)
+            }
+            _near_or_none => self.now(),
+        }
     }
 
     #[expect(
@@ -163,23 +172,22 @@ fn monotonic() -> u64 {
 }
 
 #[cfg(target_os = "linux")]
-fn coarse() -> u64 {
-    in_nanos(rustix::time::clock_gettime(
-        rustix::time::ClockId::MonotonicCoarse,
-    ))
+fn coarse() -> Option<u64> {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+    Some(in_nanos(time))
 }
 
-/// How far the coarse clock may be behind: 25 ticks of the usual 4 ms.
-#[cfg(target_os = "linux")]
+#[cfg(not(target_os = "linux"))]
+fn coarse() -> Option<u64> {
+    None
+}
+
+/// How far the coarse clock is behind on a busy machine: 25 ticks of the usual 4 ms. Added to what is shown.
 const COARSE_LAG: u64 = 100_000_000;
 
-#[cfg(not(target_os = "linux"))]
-fn coarse() -> u64 {
-    monotonic()
-}
-
-#[cfg(not(target_os = "linux"))]
-const COARSE_LAG: u64 = 0;
+/// How far it may be behind before a deadline would be missed: nearer than this, the precise clock is read. A third of
+/// the default lease, so that a node whose heartbeats are answered hardly ever reads it.
+const COARSE_LAG_AT_MOST: u64 = 1_000_000_000;
 
 fn in_nanos(time: rustix::time::Timespec) -> u64 {
     u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
@@ -227,7 +235,7 @@ impl Clock for ManualClock {
         Moment(self.0.load(std::sync::atomic::Ordering::SeqCst))
     }
 
-    fn ceiling(&self) -> Moment {
+    fn ceiling(&self, _deadline: Moment) -> Moment {
         self.now()
     }
 
@@ -241,12 +249,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ceiling_is_never_before_a_precise_reading_taken_earlier() {
+    fn near_a_deadline_the_ceiling_is_on_the_same_side_as_the_precise_time() {
         let clock = SystemClock::new();
-        for _ in 0..10_000 {
-            let precise = clock.now();
-            assert!(clock.ceiling() >= precise);
+        let deadline = clock.now() + Duration::from_millis(2);
+        loop {
+            let (before, ceiling) = (clock.now(), clock.ceiling(deadline));
+            assert!(before < deadline || ceiling >= deadline, "served too long");
+            assert!(ceiling < deadline || clock.now() >= deadline, "refused too early");
+            if ceiling >= deadline {
+                break;
+            }
         }
+    }
+
+    #[test]
+    fn far_from_a_deadline_the_ceiling_is_little_after_the_precise_time() {
+        let clock = SystemClock::new();
+        let ceiling = clock.ceiling(Moment::FOREVER);
+        assert!(ceiling.since(clock.now()) <= Duration::from_nanos(COARSE_LAG));
+        assert!(ceiling < Moment::FOREVER);
     }
 
     #[test]

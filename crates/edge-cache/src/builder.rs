@@ -157,6 +157,7 @@ impl EdgeCacheBuilder {
             owed: 0.into(),
             paying: 0.into(),
             owed_came: tokio::sync::Notify::new(),
+            paid: tokio::sync::Notify::new(),
             tasks,
             stop,
             node: self.node,

@@ -29,7 +29,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// A two-tier cache on one node. Cheap to clone; all clones are the same cache.
 ///
 /// Reads that memory can answer do no I/O. Every other call is bounded by the policy's hard timeout or the load
-/// deadline. All futures may be dropped at any point: a dropped read frees its slot, a dropped invalidation is still
+/// deadline, whichever is shorter: a read by once that as a rule, by twice when the key changes faster than it can be
+/// read, and by three times when the fetch that it waits for is given up. All futures may be dropped at any point: a dropped read frees its slot, a dropped invalidation is still
 /// published, a dropped put has an unknown outcome.
 ///
 /// ```
@@ -460,7 +461,7 @@ impl EdgeCache {
                 }
                 Ok(answer.fetched())
             }
-            Look::Stale(answer) => self.fetch(key, options, loader, Some(answer)).await,
+            Look::Stale(entry) => self.fetch(key, options, loader, Some(entry)).await,
             Look::Miss => self.fetch(key, options, loader, None).await,
         }
     }
@@ -470,7 +471,7 @@ impl EdgeCache {
         key: &Key<V>,
         options: Options,
         loader: Option<impl FnOnce() -> ErasedLoader>,
-        stale: Option<crate::reading::Answer>,
+        stale: Option<Arc<cache_core::Entry>>,
     ) -> Result<Option<Fetched<V>>, CacheError> {
         let call = self.call(key, options, loader.map(|loader| loader()))?;
         Ok(self
@@ -513,6 +514,7 @@ impl EdgeCache {
             call: self.call(key, options, None)?,
             value: Arc::new(put.value),
             ttl: put.ttl,
+            age: Duration::ZERO,
             tags: put.tags.into(),
             expect: put.expect,
         })

@@ -4,8 +4,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use cache_core::{Change, Expect, Op, Propagation};
+use cache_core::{CacheKey, Change, Expect, Op, Propagation, Shard};
 use event_bus::Debt;
 use futures_util::stream::{self, StreamExt as _};
 
@@ -47,6 +48,39 @@ impl Engine {
             .await;
     }
 
+    /// Waits until nothing is owed any more that would drop a value written from now on: a payment after the write would
+    /// take it for older. Tells whether that came true within `limit`. Cancel-safe.
+    pub(crate) async fn settled(
+        &self,
+        shard: Shard,
+        key: &CacheKey,
+        barriers: &[CacheKey],
+        limit: Duration,
+    ) -> bool {
+        if self.owed.load(Ordering::Acquire) == 0 {
+            return true;
+        }
+        let barrier_shard = Shard::barriers(shard.lane());
+        let newest = self.outbox().newest();
+        let settled = async {
+            loop {
+                let paid = self.paid.notified();
+                tokio::pin!(paid);
+                paid.as_mut().enable();
+                if !self
+                    .outbox()
+                    .owes_until(newest, (shard, key), (barrier_shard, barriers))
+                {
+                    return;
+                }
+                // Who waits here may know that the store is back before the payer's next round.
+                self.owed_came.notify_one();
+                paid.await;
+            }
+        };
+        tokio::time::timeout(limit, settled).await.is_ok()
+    }
+
     async fn pay(&self, debt: Debt) {
         let op = match &debt {
             Debt::Shard(..) => Op::Flush,
@@ -73,6 +107,7 @@ impl Engine {
                     Debt::Shard(shard, _) => self.lane(*shard).flushed(*shard),
                 }
                 self.owe(|outbox| outbox.paid(&debt));
+                self.paid.notify_waiters();
             }
             Err(CacheError::Unavailable(_) | CacheError::Uncertain(_)) => {}
             Err(error) => {

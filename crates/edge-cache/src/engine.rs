@@ -23,6 +23,8 @@ pub(crate) struct Engine {
     /// How much the outbox holds: the hit path looks no further while this is zero.
     pub(crate) owed: AtomicUsize,
     pub(crate) owed_came: Notify,
+    /// Tells whoever waits for a payment.
+    pub(crate) paid: Notify,
     /// Payments under way.
     pub(crate) paying: AtomicUsize,
     pub(crate) tasks: TaskTracker,

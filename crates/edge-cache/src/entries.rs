@@ -64,16 +64,30 @@ pub(crate) fn open_body(namespace: &NamespaceState, ports: &Ports, body: &[u8]) 
     })
 }
 
-/// Seals a value into a record with this time to live. Tags longer than 64 KiB or more than 65,535 are refused.
+/// What a record is made from.
+pub(crate) struct Sealing {
+    pub(crate) value: EntryValue,
+    pub(crate) ttl: Duration,
+    /// How old the value is already: the time since its load began.
+    pub(crate) age: Duration,
+    pub(crate) tags: Arc<[Tag]>,
+    pub(crate) stamp: BarrierStamp,
+}
+
+/// Seals a value into a record. Tags longer than 64 KiB or more than 65,535 are refused.
 pub(crate) fn seal_value(
     namespace: &NamespaceState,
     ports: &Ports,
     policy: &Policy,
-    value: EntryValue,
-    ttl: Duration,
-    tags: Arc<[Tag]>,
-    stamp: BarrierStamp,
+    sealing: Sealing,
 ) -> Result<(NewRecord, Opened), CacheError> {
+    let Sealing {
+        value,
+        ttl,
+        age,
+        tags,
+        stamp,
+    } = sealing;
     if tags.len() > usize::from(u16::MAX) || tags.iter().any(|tag| tag.as_str().len() > usize::from(u16::MAX))
     {
         return Err(CacheError::rejected(
@@ -85,7 +99,8 @@ pub(crate) fn seal_value(
     let envelope = Envelope {
         codec: policy.codec,
         schema: namespace.value.schema,
-        life: ttl + grace,
+        // What is missing of it, when the record is read, is the value's age.
+        life: age + ttl + grace,
         grace,
         stamp,
         tags,
@@ -105,7 +120,7 @@ pub(crate) fn seal_value(
     let payload = bytes.as_deref().map_or(Payload::Absent, Payload::Value);
     let record = NewRecord {
         body: seal(&envelope, &payload),
-        ttl: envelope.life,
+        ttl: ttl + grace,
     };
     let size = bytes.as_ref().map_or(0, Vec::len);
     Ok((

@@ -26,10 +26,11 @@ pub enum Tier {
 /// Which bound holds for a value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Freshness {
-    /// Nothing published to the cache more than `at_most` before the read is missing from it.
+    /// Nothing published to the cache more than `at_most` before the answer was given is missing from it.
     Current {
-        /// The bound: for memory, the time since the node last proved that it had seen everything; for the shared store
-        /// and the loader, the time the read took.
+        /// The bound: for memory, the time since the node last proved that it had seen everything; for the loader, the
+        /// time the read took; for the shared store, that and a lease, since a copy that lags may have answered. Who
+        /// joined a fetch that was under way counts the load deadline as well.
         at_most: Duration,
     },
     /// The namespace is bounded by TTL alone: changes older than this are in it.
@@ -88,7 +89,7 @@ impl<V: CacheValue> Fetched<V> {
         self.entry.version
     }
 
-    /// Time since it was written to the shared store, by this node's clock.
+    /// Time since it was written to the shared store, or since the load that found it began; by this node's clock.
     pub const fn age(&self) -> Duration {
         self.age
     }

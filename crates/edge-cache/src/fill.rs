@@ -100,7 +100,11 @@ impl Fill {
                         .finish(&self.call.key, self.ticket, Some(Arc::clone(&entry)))
                     {
                         Finished::Installed => return FillOutcome::Found(entry, tier),
-                        Finished::Superseded { .. } => from = ReadFrom::Primary,
+                        Finished::Superseded { floor } => {
+                            // As a stand-in it would be superseded again, after asking the broken source again.
+                            self.stale = self.stale.take().filter(|stale| stale.as_of >= floor);
+                            from = ReadFrom::Primary;
+                        }
                         Finished::NotYours if self.call.options.is_private() => {
                             return FillOutcome::Found(entry, tier);
                         }
@@ -136,10 +140,7 @@ impl Fill {
     }
 
     fn limit(&self) -> Duration {
-        self.call
-            .policy
-            .hard_timeout
-            .min(self.engine.lane(self.call.shard).timing().deadline)
+        self.engine.limit(&self.call)
     }
 
     async fn attempt(&mut self, from: ReadFrom, deadline: Moment) -> Step {

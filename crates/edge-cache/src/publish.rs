@@ -1,6 +1,7 @@
 //! Publishing events for people and services.
 //!
-//! What an event touches is invalidated first, then the event is announced: whoever hears of it reads anew.
+//! What an event touches is invalidated first, then the event is announced: whoever hears of it reads anew. So nothing is
+//! announced while one of these invalidations could only be queued.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,14 +48,13 @@ impl Engine {
                 .push(affected.key.clone());
         }
         for namespace in namespaces {
-            self.clear_namespace(namespace).await?;
+            published(self.clear_namespace(namespace).await?)?;
         }
         for tag in &event.tags {
-            self.invalidate_tag(tag.clone()).await?;
+            published(self.invalidate_tag(tag.clone()).await?)?;
         }
         for (shard, keys) in by_shard {
-            let receipt = self.invalidate(shard, keys.clone()).await?;
-            let seq = receipt.version().map_or(Seq::ZERO, |version| version.seq);
+            let seq = published(self.invalidate(shard, keys.clone()).await?)?;
             for affected in event
                 .keys
                 .iter_mut()
@@ -73,5 +73,14 @@ impl Engine {
                 "the event touches namespace {name:?}, which is not registered; nothing was invalidated or announced"
             ))
         })
+    }
+}
+
+fn published(receipt: Receipt) -> Result<Seq, CacheError> {
+    match receipt {
+        Receipt::Published { version } => Ok(version.seq),
+        Receipt::Queued => Err(CacheError::unavailable(
+            "an invalidation that the event depends on could only be queued; it will be published, the event was not",
+        )),
     }
 }

@@ -18,7 +18,7 @@ use crate::memory::NamespaceState;
 use crate::options::Options;
 use crate::rendezvous::{FillOutcome, Rendezvous};
 use crate::stats::Count;
-use crate::{CacheError, CacheValue, Fetched};
+use crate::{CacheError, CacheValue, Fetched, LoadError};
 
 /// A read that is under way.
 #[derive(Clone)]
@@ -43,8 +43,8 @@ pub(crate) struct Answer {
 pub(crate) enum Look {
     /// It may be served.
     Hit(Answer),
-    /// It may be served only as stale.
-    Stale(Answer),
+    /// It may be served only as stale, if the policy allows it.
+    Stale(Arc<Entry>),
     /// Nothing that helps.
     Miss,
 }
@@ -69,7 +69,6 @@ impl Engine {
         let Some(entry) = namespace.local.read(key) else {
             return Look::Miss;
         };
-        let now = self.ports.clock.ceiling();
         let lane = self.lane(shard);
         if self.owes_barrier(shard, || barrier_keys(&namespace.barrier, &entry.tags))
             || entry.generation != lane.generation(shard)
@@ -77,11 +76,12 @@ impl Engine {
         {
             return Look::Miss;
         }
-        let age = now.since(entry.born);
-        let event_driven = namespace.policy.coherence == Kind::EventDriven;
         // The lease is compared with the clock here, in the read itself: after a freeze, a reader may run before any task.
-        if now < lease && now < entry.fresh_until {
-            let freshness = if event_driven {
+        let end = lease.min(entry.fresh_until);
+        let now = self.ports.clock.ceiling(end);
+        if now < end {
+            let age = now.since(entry.born);
+            let freshness = if namespace.policy.coherence == Kind::EventDriven {
                 Freshness::Current {
                     at_most: lane.timing().lease.saturating_sub(lease.since(now)),
                 }
@@ -98,13 +98,7 @@ impl Engine {
         if now >= entry.usable_until.max(entry.fresh_until) {
             return Look::Miss;
         }
-        let at_most = self.staleness(namespace, shard, &entry, now);
-        Look::Stale(Answer {
-            entry,
-            tier: Tier::L1,
-            age,
-            freshness: Freshness::Stale { at_most },
-        })
+        Look::Stale(entry)
     }
 
     /// Until when memory hits are allowed: without end where only the TTL bounds them.
@@ -127,22 +121,43 @@ impl Engine {
         unproven.max(now.since(entry.fresh_until))
     }
 
+    /// A stale entry as an answer at this moment, if the policy allows it. Revalidation in the background is for what has
+    /// expired; what is unproven, because there is no lease, is only for fail-safe and within its bound.
+    fn stand_in(&self, call: &Call, entry: &Arc<Entry>) -> Option<Answer> {
+        let namespace = &self.memory.namespaces[call.namespace];
+        let now = self.ports.clock.now();
+        let at_most = self.staleness(namespace, call.shard, entry, now);
+        let fail_safe = call
+            .policy
+            .fail_safe
+            .is_some_and(|fail_safe| at_most <= fail_safe.max_stale);
+        (fail_safe || self.revalidates(call, entry, now)).then(|| Answer {
+            entry: Arc::clone(entry),
+            tier: Tier::L1,
+            age: now.since(entry.born),
+            freshness: Freshness::Stale { at_most },
+        })
+    }
+
+    /// Whether an expired entry is served while it is refreshed behind its readers.
+    fn revalidates(&self, call: &Call, entry: &Entry, now: Moment) -> bool {
+        let namespace = &self.memory.namespaces[call.namespace];
+        now < self.lease(namespace, call.shard)
+            && now < entry.fresh_until + call.policy.stale_while_revalidate
+    }
+
     /// Answers a read that memory could not answer at once.
     pub(crate) async fn fetch(
         self: &Arc<Self>,
         call: Call,
-        stale: Option<Answer>,
+        stale: Option<Arc<Entry>>,
     ) -> Result<Option<Answer>, CacheError> {
         let namespace = &self.memory.namespaces[call.namespace];
         namespace.counters.add(Count::L1Miss);
-        let now = self.ports.clock.ceiling();
-        let leased = now < self.lease(namespace, call.shard);
-        let stale = stale.filter(|answer| servable(&call.policy, answer, now, leased));
-        if let Some(answer) = stale {
-            return self.answer_stale(call, answer).await;
+        match stale.and_then(|entry| self.stand_in(&call, &entry)) {
+            Some(answer) => self.answer_stale(call, answer).await,
+            None => self.outcome(&call, None).await,
         }
-        let started = self.ports.clock.now();
-        self.outcome(&call, None, started).await
     }
 
     /// A stale value is at hand: serve it at once, or when the load is slow, or when it fails; as the policy says.
@@ -151,43 +166,56 @@ impl Engine {
         call: Call,
         answer: Answer,
     ) -> Result<Option<Answer>, CacheError> {
-        let namespace = &self.memory.namespaces[call.namespace];
-        let now = self.ports.clock.ceiling();
+        let counters = &self.memory.namespaces[call.namespace].counters;
+        let now = self.ports.clock.now();
         let entry = Arc::clone(&answer.entry);
-        let leased = now < self.lease(namespace, call.shard);
         let throttled = now < entry.refresh_from
             && entry.refresh_from > entry.fresh_until
             && entry.refresh_from != Moment::FOREVER;
-        let revalidating = leased && now < entry.fresh_until + call.policy.stale_while_revalidate;
-        if revalidating || throttled {
+        if throttled || self.revalidates(&call, &entry, now) {
             if !throttled && call.loader.is_some() {
                 self.refresh_behind(&call, &entry, Seq::ZERO);
             }
-            namespace.counters.add(Count::StaleServed);
+            counters.add(Count::StaleServed);
             return Ok(Some(answer));
         }
-        let started = self.ports.clock.now();
-        let outcome = match call.policy.soft_timeout {
-            None => self.outcome(&call, Some(&entry), started).await,
-            Some(soft) => {
-                // The load goes on when this reader stops waiting: for the next one.
-                self.refresh_behind(&call, &entry, Seq::ZERO);
-                let Ok(outcome) =
-                    tokio::time::timeout(soft, self.outcome(&call, Some(&entry), started)).await
-                else {
-                    namespace.counters.add(Count::StaleServed);
-                    return Ok(Some(answer));
-                };
-                outcome
+        let outcome = self.outcome(&call, Some(&entry));
+        tokio::pin!(outcome);
+        if let Some(soft) = call.policy.soft_timeout {
+            // The load goes on when this reader stops waiting: for the next one.
+            self.refresh_behind(&call, &entry, Seq::ZERO);
+            match tokio::time::timeout(soft, &mut outcome).await {
+                Ok(outcome) => return self.or_stand_in(&call, &entry, outcome),
+                Err(_elapsed) => {
+                    // The wait made it older: what is served says how old it is now.
+                    if let Some(answer) = self.stand_in(&call, &entry) {
+                        counters.add(Count::StaleServed);
+                        return Ok(Some(answer));
+                    }
+                }
             }
-        };
-        match outcome {
-            Err(CacheError::Load(_) | CacheError::Unavailable(_)) if call.policy.fail_safe.is_some() => {
-                namespace.counters.add(Count::StaleServed);
-                Ok(Some(answer))
-            }
-            outcome => outcome,
         }
+        let outcome = outcome.await;
+        self.or_stand_in(&call, &entry, outcome)
+    }
+
+    /// A stale value stands in for a failure, where it still may.
+    fn or_stand_in(
+        &self,
+        call: &Call,
+        entry: &Arc<Entry>,
+        outcome: Result<Option<Answer>, CacheError>,
+    ) -> Result<Option<Answer>, CacheError> {
+        let failed = matches!(outcome, Err(CacheError::Load(_) | CacheError::Unavailable(_)));
+        if failed
+            && call.policy.fail_safe.is_some()
+            && let Some(answer) = self.stand_in(call, entry)
+        {
+            let counters = &self.memory.namespaces[call.namespace].counters;
+            counters.add(Count::StaleServed);
+            return Ok(Some(answer));
+        }
+        outcome
     }
 
     /// Joins the fetch of a key or leads it, and waits for its end.
@@ -195,28 +223,28 @@ impl Engine {
         self: &Arc<Self>,
         call: &Call,
         stale: Option<&Arc<Entry>>,
-        started: Moment,
     ) -> Result<Option<Answer>, CacheError> {
-        let namespace = &self.memory.namespaces[call.namespace];
-        loop {
+        let counters = &self.memory.namespaces[call.namespace].counters;
+        let started = self.ports.clock.now();
+        let limit = self.limit(call) * PATIENCE;
+        for _fetch in 0..TAKEOVERS {
             if self.stop.is_cancelled() {
                 return Err(CacheError::Closed);
             }
+            let left = limit.saturating_sub(self.ports.clock.now().since(started));
             let (rendezvous, joined) = self.enter(call, stale, Seq::ZERO);
             if joined {
-                namespace.counters.add(Count::Join);
+                counters.add(Count::Join);
             }
-            match rendezvous.wait().await {
+            let Ok(outcome) = tokio::time::timeout(left, rendezvous.wait()).await else {
+                break;
+            };
+            match outcome {
                 FillOutcome::Found(entry, tier) => {
                     if tier == Tier::L1 {
-                        namespace.counters.add(Count::StaleServed);
+                        counters.add(Count::StaleServed);
                     }
-                    return Ok(Some(self.describe(
-                        call,
-                        entry,
-                        tier,
-                        (!joined).then_some(started),
-                    )));
+                    return Ok(Some(self.describe(call, entry, tier, started, joined)));
                 }
                 FillOutcome::Failed(error) => return Err(error),
                 // A fetch without a loader ended; this reader has one. Or its leader went away.
@@ -225,6 +253,13 @@ impl Engine {
                 FillOutcome::Absent => return Ok(None),
             }
         }
+        Err(given_up(call))
+    }
+
+    /// How long one fetch may take.
+    pub(crate) fn limit(&self, call: &Call) -> Duration {
+        let deadline = self.lane(call.shard).timing().deadline;
+        call.policy.hard_timeout.min(deadline)
     }
 
     /// Lets a refresh run to its end whoever waits for it; starts one unless one is under way. Records up to `newer_than` count as missing.
@@ -246,6 +281,13 @@ impl Engine {
                 Err(_foreign) => unreachable!("slots hold only what this engine put into them"),
             },
             Begun::Lead(ticket) => {
+                // From here on, what supersedes the key raises the slot's floor. What did so before has taken the entry
+                // out of memory, and must not see it brought back as a stand-in.
+                let local = &self.memory.namespaces[call.namespace].local;
+                let stale = stale.filter(|entry| {
+                    let resident = local.read(&call.key);
+                    resident.is_some_and(|resident| Arc::ptr_eq(&resident, entry))
+                });
                 let fill = Fill {
                     engine: Arc::clone(self),
                     call: call.clone(),
@@ -284,8 +326,8 @@ impl Engine {
         namespace.local.begin(&call.key, probe.sent, flight)
     }
 
-    /// `started`: when the answer was asked for, by this reader; `None` when it was asked for by an earlier one.
-    fn describe(&self, call: &Call, entry: Arc<Entry>, tier: Tier, started: Option<Moment>) -> Answer {
+    /// What is known of an answer that was fetched for a reader who came at `started`.
+    fn describe(&self, call: &Call, entry: Arc<Entry>, tier: Tier, started: Moment, joined: bool) -> Answer {
         let now = self.ports.clock.now();
         let age = now.since(entry.born);
         let freshness = if tier == Tier::L1 {
@@ -298,15 +340,17 @@ impl Engine {
             Freshness::WithinTtl { at_most: age }
         } else {
             let timing = self.lane(call.shard).timing();
-            // The shared store may have answered from a copy that lags, though never by more than a lease when it was
-            // asked; a reader that joined later counts the time since then as well.
-            let at_most = match (tier, started) {
-                (Tier::Source, Some(started)) => now.since(started),
-                (Tier::Source, None) => timing.deadline,
-                (Tier::L1 | Tier::L2, Some(_)) => timing.lease,
-                (Tier::L1 | Tier::L2, None) => timing.lease + timing.deadline,
+            // Who joins a fetch counts the time since it began; and the shared store may have answered from a copy that
+            // lags, though never by more than a lease when it was asked.
+            let before = if joined { timing.deadline } else { Duration::ZERO };
+            let lag = if tier == Tier::Source {
+                Duration::ZERO
+            } else {
+                timing.lease
             };
-            Freshness::Current { at_most }
+            Freshness::Current {
+                at_most: now.since(started) + before + lag,
+            }
         };
         Answer {
             entry,
@@ -319,7 +363,8 @@ impl Engine {
     /// Starts a refresh in the background when a hit is late in its life.
     #[inline]
     pub(crate) fn refresh_early(self: &Arc<Self>, call: impl FnOnce() -> Call, entry: &Arc<Entry>) {
-        if entry.refresh_from < self.ports.clock.ceiling() && !entry.refreshing.swap(true, Ordering::AcqRel) {
+        let due = entry.refresh_from;
+        if due < self.ports.clock.ceiling(due) && !entry.refreshing.swap(true, Ordering::AcqRel) {
             self.refresh_behind(&call(), entry, entry.version.seq);
         }
     }
@@ -334,15 +379,18 @@ pub(crate) fn unshared(rendezvous: Arc<dyn std::any::Any + Send + Sync>) -> Flig
     }
 }
 
-/// Whether the policy allows this stale answer. Revalidation in the background is for what has expired; what is unproven,
-/// because there is no lease, is only for fail-safe and within its bound.
-fn servable(policy: &Policy, answer: &Answer, now: Moment, leased: bool) -> bool {
-    let Freshness::Stale { at_most } = answer.freshness else {
-        return false;
-    };
-    let revalidating = leased && now < answer.entry.fresh_until + policy.stale_while_revalidate;
-    let fail_safe = policy
-        .fail_safe
-        .is_some_and(|fail_safe| at_most <= fail_safe.max_stale);
-    revalidating || fail_safe
+#[cold]
+fn given_up(call: &Call) -> CacheError {
+    if call.loader.is_some() {
+        CacheError::Load(Arc::new(LoadError::TimedOut))
+    } else {
+        CacheError::unavailable("the key's fetch was taken over or given up again and again")
+    }
 }
+
+/// How many limits of one fetch a reader waits in all. One fetch takes up to two when the key changes faster than it can
+/// be read; a third leaves room for one that was joined late and given up by its leader.
+const PATIENCE: u32 = 3;
+
+/// How many fetches a reader sees given up, by a leader that went away or a store that panics, before it gives up too.
+const TAKEOVERS: u32 = 12;

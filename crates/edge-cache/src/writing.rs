@@ -9,12 +9,12 @@ use cache_core::{
     Begun, Change, EventId, Expect, Finished, OfflineWrites, Op, ReadFrom, Replacement, Seq, Shard, Tag,
     Ticket, Version, Write, Written,
 };
-use event_bus::{Source, Verdict};
+use event_bus::{Source, Verdict, barrier_keys};
 use tokio::time::timeout;
 
 use crate::CacheError;
 use crate::engine::Engine;
-use crate::entries::{Basis, Opened, make_entry, open_body, seal_value};
+use crate::entries::{Basis, Opened, Sealing, make_entry, open_body, seal_value};
 use crate::load::{ErasedLoader, ErasedOutcome};
 use crate::reading::{Call, unshared};
 use crate::stats::Count;
@@ -108,6 +108,8 @@ pub(crate) struct ErasedPut {
     pub(crate) call: Call,
     pub(crate) value: Erased,
     pub(crate) ttl: Option<Duration>,
+    /// How old the value is already.
+    pub(crate) age: Duration,
     pub(crate) tags: Arc<[Tag]>,
     pub(crate) expect: Expect,
 }
@@ -170,20 +172,25 @@ impl Engine {
         let namespace = &self.memory.namespaces[put.call.namespace];
         let (shard, key, policy) = (put.call.shard, put.call.key.clone(), put.call.policy);
         let lane = self.lane(shard);
-        // Without the barriers' history the value could not be told from one that a barrier has killed.
-        let known = lane
-            .followed(Shard::barriers(shard.lane()), lane.timing().deadline)
-            .await;
+        // Without the barriers' history the value could not be told from one that a barrier has killed; and what is still
+        // owed would kill it when it is paid.
+        let deadline = lane.timing().deadline;
+        let barriers = barrier_keys(&namespace.barrier, &put.tags);
+        let known = lane.followed(Shard::barriers(shard.lane()), deadline).await
+            && self.settled(shard, &key, &barriers, deadline).await;
         let stamp = lane.stamp();
         let ttl = put.ttl.unwrap_or(policy.l2_ttl);
         let (record, opened) = seal_value(
             namespace,
             &self.ports,
             &policy,
-            Some(put.value),
-            ttl,
-            put.tags,
-            stamp,
+            Sealing {
+                value: Some(put.value),
+                ttl,
+                age: put.age,
+                tags: put.tags,
+                stamp,
+            },
         )?;
         let life = record.ttl;
         let change = Change {
@@ -197,7 +204,7 @@ impl Engine {
             self.write(shard, Op::Change(vec![change])).await
         } else {
             Err(CacheError::unavailable(
-                "the lane's barriers are not being followed",
+                "the shared store cannot be reached: barriers are not followed, or an older invalidation is still queued",
             ))
         };
         match written {
@@ -305,10 +312,13 @@ impl Engine {
                 namespace,
                 &self.ports,
                 &policy,
-                opened.value,
-                Duration::ZERO,
-                tags,
-                stamp,
+                Sealing {
+                    value: opened.value,
+                    ttl: Duration::ZERO,
+                    age: opened.envelope.life.saturating_sub(remaining),
+                    tags,
+                    stamp,
+                },
             )?;
             let change = Change {
                 key: call.key.clone(),
@@ -338,6 +348,7 @@ impl Engine {
             let Some((version, _, _)) = self.stored(&call).await? else {
                 return self.publish_absence_and_fill(call, loader).await;
             };
+            let asked = self.ports.clock.now();
             let load = self
                 .ask_source(&call, &loader, None, call.policy.hard_timeout)
                 .await
@@ -349,6 +360,7 @@ impl Engine {
                 call: call.clone(),
                 value,
                 ttl: load.ttl,
+                age: self.ports.clock.now().since(asked),
                 tags: load.tags,
                 expect: Expect::Version(version),
             };

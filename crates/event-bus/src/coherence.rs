@@ -3,20 +3,21 @@
 //! The shell of the pure parts: every decision is the follower's or the barriers'. It opens no connection; the
 //! lane's task does.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use cache_core::{
-    Barrier, BarrierStamp, CacheEvent, CacheKey, Clock, Entry, EventOp, Head, Heads, Lane, Lineage, Moment,
-    ReadFrom, Record, Replay, SHARDS_PER_LANE, Seq, ServerId, ServerTime, Shard, Version, WireEvent,
+    Barrier, BarrierStamp, CacheKey, Clock, Entry, Head, Heads, Lane, Lineage, Moment, ReadFrom, Record,
+    Replay, SHARDS_PER_LANE, Seq, ServerId, ServerTime, Shard, Version, WireEvent,
 };
 use tokio::sync::Notify;
 
-use crate::follower::{Effect, Follower, Probe, Source, Tally, Verdict};
+use crate::follower::{Follower, Probe, Source, Tally, Verdict};
 use crate::rules::{Rule, Rules};
 use crate::{Barriers, Dispatcher, Standing};
+
+mod applying;
 
 /// The spans of time that the promises are made of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -161,25 +162,21 @@ impl Coherence {
         &self.timing
     }
 
-    /// Whether memory hits of this shard are allowed at `now`: its own lease and the barriers' must both hold.
-    #[inline]
-    pub fn leased(&self, shard: Shard, now: Moment) -> bool {
-        let now = now.as_nanos();
-        now < self.views[shard.index()].lease.load(Ordering::Acquire)
-            && now
-                < self.views[usize::from(SHARDS_PER_LANE)]
-                    .lease
-                    .load(Ordering::Acquire)
+    /// Whether memory hits of this shard are allowed now.
+    pub fn leased(&self, shard: Shard) -> bool {
+        let lease = self.lease(shard);
+        self.clock.ceiling(lease) < lease
     }
 
     /// Which copy of the store may be asked. A lagging one cannot be told from a current one by a node that may have
     /// missed events itself; under a lease it lacks nothing that is older than the lease.
     pub fn copy_to_ask(&self, shard: Shard) -> ReadFrom {
-        let leased = self.leased(shard, self.clock.ceiling()) || !self.rules.hold(Rule::LeaseForAnyCopy);
+        let leased = self.leased(shard) || !self.rules.hold(Rule::LeaseForAnyCopy);
         if leased { ReadFrom::Any } else { ReadFrom::Primary }
     }
 
-    /// Until when memory hits of this shard are allowed.
+    /// Until when memory hits of this shard are allowed: its own lease and the barriers' must both hold.
+    #[inline]
     pub fn lease(&self, shard: Shard) -> Moment {
         let own = self.views[shard.index()].lease.load(Ordering::Acquire);
         let barriers = self.views[usize::from(SHARDS_PER_LANE)]
@@ -227,12 +224,18 @@ impl Coherence {
         }
     }
 
-    /// The store's record says that these barriers were last raised then.
-    pub fn learn_barriers(&self, found: impl IntoIterator<Item = (CacheKey, Seq)>) {
+    /// The store's records, asked for under `probe`, say that these barriers were last raised then. Tells whether that is
+    /// still worth anything: after a flush of the barriers it may lack one that the flush stands for.
+    pub fn learn_barriers(&self, probe: &Probe, found: impl IntoIterator<Item = (CacheKey, Seq)>) -> bool {
+        // The lock first: a flush shows its generation before it takes the lock to forget what was learned.
         let mut barriers = self.barriers.write().unwrap_or_else(PoisonError::into_inner);
+        if self.generation(Shard::barriers(self.lane)) != probe.generation {
+            return false;
+        }
         for (key, seq) in found {
             barriers.learn(key, seq);
         }
+        true
     }
 
     /// This node raised a barrier and was told its number.
@@ -431,145 +434,6 @@ impl Coherence {
         self.shards[shard.index()]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Runs one step of a shard's follower. What it orders is done before the new lease can be seen: a process that is
-    /// frozen in between must not wake up with a lease for entries that should be gone.
-    fn step<T>(
-        &self,
-        shard: Shard,
-        act: impl FnOnce(&mut Follower, &mut Vec<Effect>) -> T,
-    ) -> (T, Vec<Arc<[u8]>>) {
-        let mut follower = self.follower(shard);
-        let mut effects = Vec::new();
-        let (live, generation) = (follower.is_live(), follower.generation());
-        let answer = act(&mut follower, &mut effects);
-        let view = &self.views[shard.index()];
-        // A new generation is shown first, so that no older entry is served under what comes next.
-        view.generation.store(follower.generation(), Ordering::Release);
-        if shard.holds_barriers() {
-            self.follow_barriers(&follower, generation, &effects);
-        }
-        let announced = self.apply(&follower, &mut effects);
-        view.lease.store(follower.lease().as_nanos(), Ordering::Release);
-        let changed_state = follower.is_live() != live || follower.generation() != generation;
-        drop(follower);
-        if !effects.is_empty() {
-            self.delegate(shard, effects);
-        }
-        if changed_state {
-            self.progress.notify_waiters();
-        }
-        (answer, announced)
-    }
-
-    fn apply(&self, follower: &Follower, effects: &mut Vec<Effect>) -> Vec<Arc<[u8]>> {
-        let mut announced = Vec::new();
-        let mut latest: BTreeMap<CacheKey, (Seq, Option<Record>)> = BTreeMap::new();
-        effects.retain_mut(|effect| {
-            let Effect::Apply { seq, op } = effect else {
-                return true;
-            };
-            match op {
-                EventOp::Changed(keys) => {
-                    for changed in keys.drain(..) {
-                        let slot = latest.entry(changed.key).or_insert((Seq::ZERO, None));
-                        if *seq > slot.0 {
-                            *slot = (*seq, changed.record);
-                        }
-                    }
-                }
-                EventOp::Announced(bytes) => announced.push(Arc::clone(bytes)),
-                _barriers_and_flushes_are_done => {}
-            }
-            false
-        });
-        // Under repair there is no lineage and no entry of this generation: nothing to change.
-        if let Some(lineage) = follower.lineage() {
-            for (key, (seq, record)) in &latest {
-                self.replica.changed(Changed {
-                    key,
-                    version: Version { lineage, seq: *seq },
-                    generation: follower.generation(),
-                    record: record
-                        .as_ref()
-                        .map(|record| (record, self.remaining(record.expires, self.clock.now()))),
-                });
-            }
-        }
-        announced
-    }
-
-    fn announce(&self, announced: Vec<Arc<[u8]>>) {
-        for bytes in announced {
-            match serde_json::from_slice::<CacheEvent>(&bytes) {
-                Ok(event) => self.dispatcher.publish(&Arc::new(event)),
-                Err(error) => {
-                    tracing::warn!(%error, "an announced event cannot be read; subscribers are told that they missed one");
-                    self.dispatcher.missed();
-                }
-            }
-        }
-    }
-
-    fn follow_barriers(&self, follower: &Follower, generation_before: u64, effects: &[Effect]) {
-        let mut barriers = self.barriers.write().unwrap_or_else(PoisonError::into_inner);
-        let lineage = follower.lineage().unwrap_or_default();
-        let mut changed = false;
-        if lineage != barriers.lineage() || follower.generation() != generation_before {
-            // Values stamped before this point are looked up in the store once, or belong to another lineage and are dead.
-            // The point is the newest event known, not the cursor: a barrier raised early is not told a second time.
-            barriers.reset(&Head {
-                lineage,
-                seq: follower.seen(),
-                id: cache_core::EventId(0),
-                floor: Seq::ZERO,
-            });
-            changed = true;
-        }
-        for effect in effects {
-            match effect {
-                Effect::Apply {
-                    seq,
-                    op: EventOp::Raised(barrier),
-                } => {
-                    barriers.raise(barrier, *seq);
-                    changed = true;
-                }
-                Effect::Apply {
-                    seq,
-                    op: EventOp::Flushed | EventOp::Unknown,
-                } => {
-                    barriers.advance(Seq::ZERO, *seq);
-                    changed = true;
-                }
-                _not_about_barriers => {}
-            }
-        }
-        barriers.advance(follower.cursor(), Seq::ZERO);
-        drop(barriers);
-        if changed {
-            self.epoch.fetch_add(1, Ordering::AcqRel);
-        }
-    }
-
-    fn delegate(&self, shard: Shard, effects: Vec<Effect>) {
-        let mut chores = self.chores.lock().unwrap_or_else(PoisonError::into_inner);
-        for effect in effects {
-            match effect {
-                Effect::Replay { from } => chores.push(Chore::Replay { shard, from }),
-                Effect::Adopt { from, hint } => chores.push(Chore::Adopt { shard, from, hint }),
-                Effect::Ask => {
-                    if !chores.contains(&Chore::Ask) {
-                        chores.push(Chore::Ask);
-                    }
-                }
-                Effect::Missed => self.dispatcher.missed(),
-                Effect::Apply { .. } => {}
-            }
-        }
-        drop(chores);
-        self.chores_came.notify_one();
     }
 }
 

@@ -58,12 +58,14 @@ impl Dispatcher {
             filter,
             state: Mutex::default(),
         });
-        if self.stop.is_cancelled() {
-            mailbox.close();
-        }
         let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
         subscribers.retain(|subscriber| subscriber.strong_count() > 0);
         subscribers.push(Arc::downgrade(&mailbox));
+        drop(subscribers);
+        // Asked only now: whoever shuts down meanwhile has either found this mailbox or is noticed here.
+        if self.stop.is_cancelled() {
+            mailbox.close();
+        }
         EventStream { mailbox }
     }
 

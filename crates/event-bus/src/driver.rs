@@ -2,6 +2,7 @@
 //!
 //! It moves messages between the bus and the followers; it judges none of them.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use cache_core::{
     Adoption, BusError, BusLink, Entropy, EventBus, EventId, Heads, Lineage, Replay, Reply, Shard,
     SharedStore, StoreError,
 };
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -47,8 +48,22 @@ enum Done {
 type Pending = FuturesUnordered<BoxFuture<'static, Done>>;
 
 impl Driver {
-    /// Follows the lane until told to stop. Dropping the future stops it as well; nothing outlives it.
+    /// Follows the lane until told to stop. Dropping the future stops it as well; nothing outlives it. A panic, which would
+    /// be a mistake in the protocol's own code, costs the lane's entries and not its life.
     pub async fn run(self) {
+        while AssertUnwindSafe(self.follow_until_told())
+            .catch_unwind()
+            .await
+            .is_err()
+        {
+            tracing::error!(lane = ?self.coherence.lane(), "following a lane panicked; it is flushed and starts over");
+            self.coherence.connected.store(false, Ordering::Relaxed);
+            Shard::all(self.coherence.lane()).for_each(|shard| self.coherence.on_lagged(shard));
+            let _ = timeout(RETRY.1, self.stop.cancelled()).await;
+        }
+    }
+
+    async fn follow_until_told(&self) {
         let mut pause = RETRY.0;
         while !self.stop.is_cancelled() {
             let inbox = Arc::new(LaneInbox::new(self.queue));

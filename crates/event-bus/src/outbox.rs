@@ -118,6 +118,28 @@ impl Outbox {
             .any(|(owed, barrier)| *owed == shard && barriers.contains(&barrier.key()))
     }
 
+    /// The ticket of the newest debt so far.
+    pub const fn newest(&self) -> u64 {
+        self.tickets
+    }
+
+    /// Whether a debt up to this ticket is still to be paid whose payment would drop a value written now: one of the key,
+    /// of its shard, or of one of these barriers of the lane's `barrier_shard`.
+    pub fn owes_until(
+        &self,
+        ticket: u64,
+        (shard, key): (Shard, &CacheKey),
+        (barrier_shard, barriers): (Shard, &[CacheKey]),
+    ) -> bool {
+        let due = |owed: Option<&u64>| owed.is_some_and(|owed| *owed <= ticket);
+        due(self.shards.get(&shard))
+            || due(self.shards.get(&barrier_shard))
+            || due(self.keys.get(&shard).and_then(|keys| keys.get(key)))
+            || self.barriers.iter().any(|((at, barrier), owed)| {
+                *at == barrier_shard && *owed <= ticket && barriers.contains(&barrier.key())
+            })
+    }
+
     /// The next debt to pay, critical lane first, at most `batch` keys at once. It stays owed until [`Outbox::paid`].
     pub fn next(&self, batch: usize) -> Option<Debt> {
         self.debts(batch).next()
@@ -215,7 +237,7 @@ impl Debt {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cache_core::{Key, Lane, Namespace, Policy};
+    use cache_core::{Key, Lane, Namespace, Policy, Tag};
     use std::time::Duration;
 
     const N: Namespace<u32> = Namespace::new("n", Policy::event_driven(Duration::from_secs(1)));
@@ -249,6 +271,24 @@ mod tests {
         let later = outbox.next(10).expect("still owed");
         outbox.paid(&later);
         assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn a_value_written_now_waits_for_older_debts_that_would_drop_it_and_for_no_others() {
+        let (mut outbox, tag) = (Outbox::default(), Barrier::Tag(Tag::new("a")));
+        let (mine, lane) = (key(1), Shard::barriers(Lane::Bulk));
+        let waits = |outbox: &Outbox, ticket| {
+            outbox.owes_until(ticket, (mine.shard(), mine.raw()), (lane, &[tag.key()]))
+        };
+        outbox.owe_key(key(2).shard(), key(2).raw().clone());
+        outbox.owe_barrier(lane, Barrier::Tag(Tag::new("b")));
+        assert!(!waits(&outbox, outbox.newest()));
+        outbox.owe_barrier(lane, tag.clone());
+        let older = outbox.newest();
+        assert!(waits(&outbox, older));
+        assert!(!waits(&outbox, older - 1), "it came later than the write");
+        outbox.owe_key(mine.shard(), mine.raw().clone());
+        assert!(waits(&outbox, outbox.newest()));
     }
 
     #[test]

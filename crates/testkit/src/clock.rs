@@ -16,7 +16,7 @@ const UNIX_START: Duration = Duration::from_secs(1_700_000_000);
 /// A [`Clock`] over [`tokio::time::Instant`].
 ///
 /// Stands still under paused time and moves with `tokio::time::advance` and with timers that the runtime skips to.
-/// Its ceiling is exact. Under paused time it must be read within the runtime: elsewhere there is no paused time.
+/// Its readings are all exact. Under paused time it must be read within the runtime: elsewhere there is no paused time.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -56,7 +56,7 @@ impl Clock for VirtualClock {
         Moment::NEVER + START + self.created.elapsed()
     }
 
-    fn ceiling(&self) -> Moment {
+    fn ceiling(&self, _deadline: Moment) -> Moment {
         self.now()
     }
 
@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(clock.now(), before);
         tokio::time::advance(Duration::from_millis(1_500)).await;
         assert_eq!(clock.now().since(before), Duration::from_millis(1_500));
-        assert_eq!(clock.ceiling(), clock.now());
+        assert_eq!(clock.ceiling(clock.now()), clock.now());
     }
 
     #[tokio::test(start_paused = true)]

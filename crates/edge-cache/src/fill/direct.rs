@@ -40,6 +40,7 @@ impl Fill {
             deadline
         };
         let stamp = self.engine.lane(self.call.shard).stamp();
+        let asked = self.engine.ports.clock.now();
         let load = match self.load(&loader, deadline).await {
             Ok(load) => load,
             Err(error) => return self.failed(error),
@@ -49,8 +50,10 @@ impl Fill {
             Err(error) => return self.failed(error),
         };
         Step::Done(match reason {
-            Reason::AskedFor => self.uncached(value, load.tags, stamp),
-            Reason::Owed | Reason::Unavailable | Reason::Restless => self.unsaved(value, load.tags, stamp),
+            Reason::AskedFor => self.uncached(value, load.tags, stamp, asked),
+            Reason::Owed | Reason::Unavailable | Reason::Restless => {
+                self.unsaved(value, load.tags, stamp, asked)
+            }
         })
     }
 
@@ -61,11 +64,12 @@ impl Fill {
         value: EntryValue,
         tags: Arc<[cache_core::Tag]>,
         stamp: BarrierStamp,
+        asked: Moment,
     ) -> FillOutcome {
         if self.call.policy.coherence == cache_core::Coherence::EventDriven {
             self.engine.owe_keys(self.call.shard, vec![self.call.key.clone()]);
         }
-        self.uncached(value, tags, stamp)
+        self.uncached(value, tags, stamp, asked)
     }
 
     pub(super) fn uncached(
@@ -73,6 +77,7 @@ impl Fill {
         value: EntryValue,
         tags: Arc<[cache_core::Tag]>,
         stamp: BarrierStamp,
+        asked: Moment,
     ) -> FillOutcome {
         self.namespace().counters.add(Count::Uncached);
         let now = self.engine.ports.clock.now();
@@ -82,7 +87,7 @@ impl Fill {
                 version: Version::default(),
                 as_of: Seq::ZERO,
                 generation: 0,
-                born: now,
+                born: asked,
                 fresh_until: now,
                 usable_until: now,
                 refresh_from: Moment::FOREVER,

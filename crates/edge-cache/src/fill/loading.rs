@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::direct::Reason;
 use super::{Fill, Step};
 use crate::engine::Engine;
-use crate::entries::{Basis, Opened, make_entry, seal_value};
+use crate::entries::{Basis, Opened, Sealing, make_entry, seal_value};
 use crate::load::{ErasedLoad, ErasedLoader};
 use crate::reading::Call;
 use crate::rendezvous::FillOutcome;
@@ -33,44 +33,52 @@ impl Fill {
         let Some(lineage) = probe.lineage else {
             return Step::Again(ReadFrom::Primary);
         };
-        let token = FillToken(engine.ports.entropy.draw());
-        let left = self.left(deadline);
-        let reply = timeout(
-            self.patience(deadline),
-            engine
-                .ports
-                .shared
-                .begin_fill(shard, &self.call.key, newer_than, lineage, token, left),
-        )
-        .await;
-        let Ok(Ok(reply)) = reply else {
+        // It counts as held from before it is asked for: whatever becomes of the answer, this node must not wait for it.
+        let mut lease = Lease {
+            engine: Arc::clone(&engine),
+            call: self.call.clone(),
+            token: FillToken(engine.ports.entropy.draw()),
+            stamp,
+            lineage,
+            held: true,
+        };
+        let begin = engine.ports.shared.begin_fill(
+            shard,
+            &self.call.key,
+            newer_than,
+            lineage,
+            lease.token,
+            self.left(deadline),
+        );
+        let Ok(Ok(reply)) = timeout(self.patience(deadline), begin).await else {
+            drop(lease);
             return self.direct(deadline, Reason::Unavailable).await;
         };
+        lease.held = matches!(reply.answer, Some(FillBegun::Lease));
         match lane.observe(shard, &probe, Source::Primary, reply.server, reply.head) {
-            Verdict::Restart | Verdict::AskPrimary => return Step::Again(ReadFrom::Primary),
-            Verdict::Down => return self.direct(deadline, Reason::Unavailable).await,
             Verdict::Admit { .. } => {}
+            Verdict::Restart | Verdict::AskPrimary => {
+                lease.release().await;
+                return Step::Again(ReadFrom::Primary);
+            }
+            Verdict::Down => {
+                drop(lease);
+                return self.direct(deadline, Reason::Unavailable).await;
+            }
         }
-        match (reply.answer, reply.head) {
+        match reply.answer {
             // Somebody has filled it since it was read: read it again.
-            (None | Some(FillBegun::Found(_)), _) | (_, None) => Step::Again(ReadFrom::Primary),
-            (Some(FillBegun::Wait(longest)), _) => Step::Wait(longest),
-            (Some(FillBegun::Lease), Some(_)) => {
+            None | Some(FillBegun::Found(_)) => Step::Again(ReadFrom::Primary),
+            Some(FillBegun::Wait(longest)) => Step::Wait(longest),
+            Some(FillBegun::Lease) => {
                 self.namespace().counters.add(Count::L2Miss);
-                let mut lease = Lease {
-                    engine,
-                    call: self.call.clone(),
-                    token,
-                    stamp,
-                    lineage,
-                    held: true,
-                };
                 self.load_and_commit(&loader, &mut lease, deadline).await
             }
         }
     }
 
     async fn load_and_commit(&mut self, loader: &ErasedLoader, lease: &mut Lease, deadline: Moment) -> Step {
+        let asked = self.engine.ports.clock.now();
         let load = match self.load(loader, deadline).await {
             Ok(load) => load,
             Err(error) => {
@@ -92,19 +100,22 @@ impl Fill {
         };
         let Some(ttl) = ttl.filter(|_| self.call.options.l2.writes()) else {
             lease.release().await;
-            return Step::Done(self.uncached(value, load.tags, lease.stamp));
+            return Step::Done(self.uncached(value, load.tags, lease.stamp, asked));
         };
         let sealed = seal_value(
             self.namespace(),
             &self.engine.ports,
             &policy,
-            value,
-            ttl,
-            load.tags,
-            lease.stamp,
+            Sealing {
+                value,
+                ttl,
+                age: self.engine.ports.clock.now().since(asked),
+                tags: load.tags,
+                stamp: lease.stamp,
+            },
         );
         match sealed {
-            Ok((record, opened)) => self.commit(lease, record, opened, deadline).await,
+            Ok((record, opened)) => self.commit(lease, record, opened, asked, deadline).await,
             Err(error) => {
                 lease.release().await;
                 Step::Done(FillOutcome::Failed(error))
@@ -117,6 +128,7 @@ impl Fill {
         lease: &mut Lease,
         record: cache_core::NewRecord,
         opened: Opened,
+        asked: Moment,
         deadline: Moment,
     ) -> Step {
         let (shard, engine) = (self.call.shard, &self.engine);
@@ -130,7 +142,7 @@ impl Fill {
                 .commit_fill(shard, &self.call.key, lease.lineage, lease.token, Some(record));
         let reply = timeout(lane.timing().deadline, commit).await;
         let Ok(Ok(reply)) = reply else {
-            return Step::Done(self.unsaved(opened.value, opened.envelope.tags, lease.stamp));
+            return Step::Done(self.unsaved(opened.value, opened.envelope.tags, lease.stamp, asked));
         };
         lease.held = false;
         let verdict = lane.observe(shard, &probe, Source::Primary, reply.server, reply.head);
@@ -162,7 +174,9 @@ impl Fill {
             (Some(FillCommitted::Rejected) | None, _) if engine.ports.clock.now() < deadline => {
                 Step::Again(ReadFrom::Primary)
             }
-            _unknown_or_too_late => Step::Done(self.unsaved(opened.value, opened.envelope.tags, lease.stamp)),
+            _unknown_or_too_late => {
+                Step::Done(self.unsaved(opened.value, opened.envelope.tags, lease.stamp, asked))
+            }
         }
     }
 
@@ -189,8 +203,10 @@ struct Lease {
 
 impl Lease {
     async fn release(&mut self) {
-        give_back(&self.engine, &self.call, self.lineage, self.token).await;
-        self.held = false;
+        if self.held {
+            give_back(&self.engine, &self.call, self.lineage, self.token).await;
+            self.held = false;
+        }
     }
 }
 

@@ -42,7 +42,7 @@ impl Fill {
                 Step::Install(entry, Tier::L2)
             }
             Worth::Expired(entry, version) => {
-                self.stale.get_or_insert(entry);
+                self.stale = Some(entry);
                 self.load_under_lease(version, deadline).await
             }
             Worth::Useless(version) => self.load_under_lease(version, deadline).await,
@@ -60,10 +60,7 @@ impl Fill {
         let barriers = barrier_keys(&namespace.barrier, &opened.envelope.tags);
         let mut standing = lane.judge(opened.envelope.stamp, &barriers);
         // Without a lease on the barriers, one may have been raised that this node has not heard of.
-        let barriers_are_current = lane.leased(
-            Shard::barriers(self.call.shard.lane()),
-            engine.ports.clock.ceiling(),
-        );
+        let barriers_are_current = lane.leased(Shard::barriers(self.call.shard.lane()));
         if standing == Standing::Unknown || (standing == Standing::Valid && !barriers_are_current) {
             if !self.learn(&barriers).await {
                 return Worth::Unclear;
@@ -117,12 +114,10 @@ impl Fill {
         let (Verdict::Admit { .. }, Some(head), Some(records)) = (verdict, reply.head, reply.answer) else {
             return false;
         };
-        lane.learn_barriers(barriers.iter().zip(records).map(|(key, record)| {
-            (
-                key.clone(),
-                record.map_or(head.floor, |record| record.version.max(head.floor)),
-            )
-        }));
-        true
+        let found = barriers.iter().zip(records).map(|(key, record)| {
+            let raised = record.map_or(head.floor, |record| record.version.max(head.floor));
+            (key.clone(), raised)
+        });
+        lane.learn_barriers(&probe, found)
     }
 }

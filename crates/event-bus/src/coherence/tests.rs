@@ -4,13 +4,16 @@
 
 use std::sync::atomic::AtomicUsize;
 
-use cache_core::{BusMessage, ChangedKey, EventId, EventKind, HeadOf, Inbox as _, ManualClock, Tag};
+use cache_core::{
+    BusMessage, CacheEvent, ChangedKey, EventId, EventKind, EventOp, HeadOf, Inbox as _, ManualClock, Tag,
+};
+use futures_util::{FutureExt as _, StreamExt as _};
 use testkit::{BULK, EntryBuilder, keys_in};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::rules::Rule;
-use crate::{EventStream, Filter};
+use crate::{Delivery, EventStream, Filter};
 
 const LANE: Lane = Lane::Bulk;
 const SERVER: ServerId = ServerId(1);
@@ -48,11 +51,15 @@ impl Scene {
     }
 
     fn under(rules: Rules) -> Self {
-        let (clock, notes) = (ManualClock::new(), Arc::new(Notes::default()));
+        let notes = Arc::new(Notes::default());
+        Self::of(rules, Arc::clone(&notes) as _, notes)
+    }
+
+    fn of(rules: Rules, replica: Arc<dyn Replica>, notes: Arc<Notes>) -> Self {
+        let clock = ManualClock::new();
         let dispatcher = Arc::new(Dispatcher::new(CancellationToken::new()));
         *notes.dispatcher.lock().expect("not poisoned") = Some(Arc::clone(&dispatcher));
         let stream = dispatcher.events(Filter::all());
-        let replica = Arc::clone(&notes) as Arc<dyn Replica>;
         let lane = Coherence::with_rules(
             LANE,
             Timing::default(),
@@ -156,10 +163,11 @@ fn tag_key(tag: &str) -> CacheKey {
 #[test]
 fn at_the_very_end_of_the_lease_a_hit_is_refused() {
     let scene = Scene::followed();
-    let end = scene.lane.lease(shard());
-    assert!(scene.lane.leased(shard(), Moment::from_nanos(end.as_nanos() - 1)));
-    assert!(!scene.lane.leased(shard(), end));
-    assert!(!scene.lane.leased(shard(), Moment::FOREVER));
+    let left = scene.lane.lease(shard()).since(scene.clock.now());
+    scene.clock.advance(left - Duration::from_nanos(1));
+    assert!(scene.lane.leased(shard()));
+    scene.clock.advance(Duration::from_nanos(1));
+    assert!(!scene.lane.leased(shard()));
 }
 
 #[test]
@@ -172,19 +180,19 @@ fn a_hit_needs_the_lease_of_the_barriers_as_well() {
             .observe(shard, &probe, Source::Bus, SERVER, Some(head(10)));
     };
     ask(shard());
-    assert!(!scene.lane.leased(shard(), scene.clock.now()));
+    assert!(!scene.lane.leased(shard()));
     assert_eq!(scene.lane.lease(shard()), Moment::NEVER);
     ask(barriers());
-    assert!(scene.lane.leased(shard(), scene.clock.now()));
+    assert!(scene.lane.leased(shard()));
 }
 
 #[test]
 fn after_a_freeze_nothing_is_leased_before_a_new_answer_came() {
     let scene = Scene::followed();
     scene.clock.advance(Timing::default().lease * 2);
-    assert!(!scene.lane.leased(shard(), scene.clock.now()));
+    assert!(!scene.lane.leased(shard()));
     scene.beat(10);
-    assert!(scene.lane.leased(shard(), scene.clock.now()));
+    assert!(scene.lane.leased(shard()));
 }
 
 #[test]
@@ -229,22 +237,18 @@ fn whoever_is_told_of_an_event_finds_the_whole_batch_applied() {
     ]);
     assert_eq!(scene.changes().len(), 1);
     assert_eq!(scene.notes.announced_before.load(Ordering::Relaxed), 0);
-    let told = std::iter::from_fn(|| {
-        use futures_util::{FutureExt as _, StreamExt as _};
-        scene.stream.next().now_or_never()
-    });
+    let told = std::iter::from_fn(|| scene.stream.next().now_or_never());
     assert_eq!(told.count(), 2);
 }
 
 #[test]
 fn an_announcement_that_cannot_be_read_is_missed_and_not_ignored() {
-    use futures_util::{FutureExt as _, StreamExt as _};
     let mut scene = Scene::followed();
     scene
         .lane
         .on_events([event(shard(), 11, EventOp::Announced([0xff].into()))]);
     let told = scene.stream.next().now_or_never().flatten();
-    assert!(matches!(told, Some(crate::Delivery::Missed { .. })));
+    assert!(matches!(told, Some(Delivery::Missed { .. })));
 }
 
 #[test]
@@ -354,4 +358,44 @@ fn an_inbox_that_overflows_flushes_the_shard_of_what_was_dropped() {
         from: Seq(11),
     };
     assert_eq!(scene.lane.take_chores(), [replay]);
+}
+
+#[test]
+fn a_panic_while_an_event_is_applied_flushes_its_shard_and_tells_subscribers() {
+    struct Brittle;
+    impl Replica for Brittle {
+        fn changed(&self, _: Changed<'_>) {
+            panic!("as the test wants it");
+        }
+    }
+    let mut scene = Scene::of(Rules::default(), Arc::new(Brittle), Arc::default());
+    scene.beat(10);
+    let (before, key) = (scene.lane.generation(shard()), BULK.key(&[("id", &0)]));
+    scene.lane.on_events([event(shard(), 11, changed(key.raw()))]);
+    assert!(scene.lane.generation(shard()) > before);
+    let delivery = scene.stream.next().now_or_never();
+    assert!(
+        matches!(delivery, Some(Some(Delivery::Missed { .. }))),
+        "{delivery:?}"
+    );
+    scene.lane.on_events([event(barriers(), 11, announced())]);
+    let delivery = scene.stream.next().now_or_never();
+    assert!(
+        matches!(delivery, Some(Some(Delivery::Event(_)))),
+        "the lane lives on: {delivery:?}"
+    );
+}
+
+#[test]
+fn what_was_read_of_a_barrier_before_a_flush_is_worth_nothing_after_it() {
+    let scene = Scene::followed();
+    let (tag, probe) = (tag_key("a"), scene.lane.probe(barriers()));
+    assert!(scene.lane.learn_barriers(&probe, [(tag.clone(), Seq(5))]));
+    assert_eq!(
+        scene.lane.judge(stamp(8), std::slice::from_ref(&tag)),
+        Standing::Valid
+    );
+    scene.lane.on_lagged(barriers());
+    assert!(!scene.lane.learn_barriers(&probe, [(tag.clone(), Seq(5))]));
+    assert_eq!(scene.lane.judge(stamp(8), &[tag]), Standing::Unknown);
 }
