@@ -95,7 +95,7 @@ impl EdgeCache {
     ///
     /// # Errors
     /// `Rejected` when the key's namespace is not registered.
-    #[inline]
+    #[inline(always)]
     pub fn peek<V: CacheValue>(&self, key: &Key<V>) -> Result<Option<Fetched<V>>, CacheError> {
         let namespace = self.namespace(key)?;
         Ok(match self.engine.look(namespace, key.raw(), key.shard()) {
@@ -478,7 +478,7 @@ impl EdgeCache {
             .engine
             .fetch(call, stale)
             .await?
-            .and_then(crate::reading::Answer::fetched))
+            .and_then(crate::fetched::Answer::fetched))
     }
 
     fn call<V: CacheValue>(

@@ -57,7 +57,7 @@ impl Engine {
         barriers: &[CacheKey],
         limit: Duration,
     ) -> bool {
-        if self.owed.load(Ordering::Acquire) == 0 {
+        if !self.owing() {
             return true;
         }
         let barrier_shard = Shard::barriers(shard.lane());

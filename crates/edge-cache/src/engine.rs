@@ -40,19 +40,23 @@ impl Engine {
         &self.lanes[shard.lane().index()]
     }
 
-    /// Whether this node still owes the shared store an invalidation of this key.
+    /// Whether this node owes the shared store anything at all: all that most reads need to know.
     #[inline]
+    pub(crate) fn owing(&self) -> bool {
+        self.owed.load(Ordering::Acquire) > 0
+    }
+
+    /// Whether this node still owes the shared store an invalidation of this key.
     pub(crate) fn owes(&self, shard: Shard, key: &CacheKey) -> bool {
-        self.owed.load(Ordering::Acquire) > 0 && self.outbox().owes(shard, key)
+        self.owing() && self.outbox().owes(shard, key)
     }
 
     /// Whether this node still owes one of these barriers of the shard's lane.
-    #[inline]
-    pub(crate) fn owes_barrier(&self, shard: Shard, barriers: impl FnOnce() -> Vec<CacheKey>) -> bool {
-        self.owed.load(Ordering::Acquire) > 0
+    pub(crate) fn owes_barrier(&self, shard: Shard, barriers: &[CacheKey]) -> bool {
+        self.owing()
             && self
                 .outbox()
-                .owes_barrier(Shard::barriers(shard.lane()), &barriers())
+                .owes_barrier(Shard::barriers(shard.lane()), barriers)
     }
 
     /// Changes what is owed, and wakes whoever pays.

@@ -8,12 +8,14 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_core::{Entry, Version};
+use cache_core::{Entry, Moment, Version};
 
 use crate::CacheValue;
 
 /// Where a value came from.
+// As wide as its neighbours in an answer: narrower, and answers are copied in pieces that the processor must wait for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u32)]
 pub enum Tier {
     /// This node's memory.
     L1,
@@ -58,50 +60,74 @@ pub enum Freshness {
 /// }
 /// ```
 pub struct Fetched<V> {
-    entry: Arc<Entry>,
-    tier: Tier,
-    age: Duration,
-    freshness: Freshness,
+    answer: Answer,
     value: PhantomData<fn() -> V>,
 }
 
-impl<V: CacheValue> Fetched<V> {
+/// An entry that answers a read. It keeps moments and no spans: most readers never ask for these, and a hit is short.
+#[derive(Clone)]
+pub(crate) struct Answer {
+    pub(crate) entry: Arc<Entry>,
+    pub(crate) tier: Tier,
+    /// When it was given.
+    pub(crate) at: Moment,
+    pub(crate) promise: Promise,
+    /// The moment from which the bound of the promise counts.
+    pub(crate) since: Moment,
+}
+
+/// Which [`Freshness`] an answer has.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(crate) enum Promise {
+    Current,
+    WithinTtl,
+    Stale,
+}
+
+impl Answer {
     /// `None` when the entry says that there is no value.
-    pub(crate) fn new(entry: Arc<Entry>, tier: Tier, age: Duration, freshness: Freshness) -> Option<Self> {
+    #[inline(always)]
+    pub(crate) fn fetched<V: CacheValue>(self) -> Option<Fetched<V>> {
         // The type was compared when the namespace was looked up; here only "known absent" is left to tell.
-        entry.value.as_ref()?;
-        Some(Self {
-            entry,
-            tier,
-            age,
-            freshness,
+        self.entry.value.as_ref()?;
+        Some(Fetched {
+            answer: self,
             value: PhantomData,
         })
     }
+}
 
+impl<V: CacheValue> Fetched<V> {
     /// Where it came from.
     pub const fn tier(&self) -> Tier {
-        self.tier
+        self.answer.tier
     }
 
     /// Its version; [`Version::default`] for a value that was loaded while it could not be stored.
     pub fn version(&self) -> Version {
-        self.entry.version
+        self.answer.entry.version
     }
 
     /// Time since it was written to the shared store, or since the load that found it began; by this node's clock.
-    pub const fn age(&self) -> Duration {
-        self.age
+    pub fn age(&self) -> Duration {
+        self.answer.at.since(self.answer.entry.born)
     }
 
     /// How old it can be.
     pub const fn freshness(&self) -> Freshness {
-        self.freshness
+        let at_most = self.answer.at.since(self.answer.since);
+        match self.answer.promise {
+            Promise::Current => Freshness::Current { at_most },
+            Promise::WithinTtl => Freshness::WithinTtl { at_most },
+            Promise::Stale => Freshness::Stale { at_most },
+        }
     }
 
     /// The value, shared with the cache.
     pub fn into_arc(self) -> Arc<V> {
         let value = self
+            .answer
             .entry
             .value
             .clone()
@@ -115,6 +141,7 @@ impl<V: CacheValue> Deref for Fetched<V> {
 
     fn deref(&self) -> &V {
         let value = self
+            .answer
             .entry
             .value
             .as_ref()
@@ -126,9 +153,8 @@ impl<V: CacheValue> Deref for Fetched<V> {
 impl<V> Clone for Fetched<V> {
     fn clone(&self) -> Self {
         Self {
-            entry: Arc::clone(&self.entry),
+            answer: self.answer.clone(),
             value: PhantomData,
-            ..*self
         }
     }
 }
@@ -137,10 +163,10 @@ impl<V: CacheValue + fmt::Debug> fmt::Debug for Fetched<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Fetched")
             .field("value", &**self)
-            .field("tier", &self.tier)
-            .field("version", &self.entry.version)
-            .field("age", &self.age)
-            .field("freshness", &self.freshness)
+            .field("tier", &self.tier())
+            .field("version", &self.version())
+            .field("age", &self.age())
+            .field("freshness", &self.freshness())
             .finish()
     }
 }

@@ -199,6 +199,11 @@ impl Coherence {
         if entry.checked_epoch.load(Ordering::Relaxed) == epoch {
             return true;
         }
+        self.allow_until_the_next(epoch, entry, namespace)
+    }
+
+    #[cold]
+    fn allow_until_the_next(&self, epoch: u64, entry: &Entry, namespace: &CacheKey) -> bool {
         let valid = self.judge(entry.stamp, &barrier_keys(namespace, &entry.tags)) == Standing::Valid;
         if valid {
             entry.checked_epoch.store(epoch, Ordering::Relaxed);

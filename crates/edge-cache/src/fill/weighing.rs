@@ -67,7 +67,7 @@ impl Fill {
             }
             standing = lane.judge(opened.envelope.stamp, &barriers);
         }
-        if standing != Standing::Valid || engine.owes_barrier(self.call.shard, || barriers) {
+        if standing != Standing::Valid || engine.owes_barrier(self.call.shard, &barriers) {
             namespace.counters.add(Count::Barred);
             return Worth::Useless(record.version);
         }
