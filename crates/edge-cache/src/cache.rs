@@ -99,11 +99,10 @@ impl EdgeCache {
     pub fn peek<V: CacheValue>(&self, key: &Key<V>) -> Result<Option<Fetched<V>>, CacheError> {
         let namespace = self.namespace(key)?;
         Ok(match self.engine.look(namespace, key.raw(), key.shard()) {
-            Look::Hit(answer) => {
-                namespace.counters.l1_hit();
-                answer.fetched()
-            }
-            Look::Stale(_) | Look::Miss => None,
+            Look::Hit(answer) => answer.fetched(),
+            // Taken apart in every arm, or the answer would be kept in memory to be dropped as a whole.
+            Look::Stale(_expired) => None,
+            Look::Miss => None,
         })
     }
 
@@ -451,7 +450,6 @@ impl EdgeCache {
         };
         match look {
             Look::Hit(answer) => {
-                namespace.counters.l1_hit();
                 if let Some(loader) =
                     loader.filter(|_| answer.entry.refresh_from != cache_core::Moment::FOREVER)
                 {

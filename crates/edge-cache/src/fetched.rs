@@ -15,7 +15,7 @@ use crate::CacheValue;
 /// Where a value came from.
 // As wide as its neighbours in an answer: narrower, and answers are copied in pieces that the processor must wait for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[repr(u32)]
+#[repr(u64)]
 pub enum Tier {
     /// This node's memory.
     L1,
@@ -78,7 +78,7 @@ pub(crate) struct Answer {
 
 /// Which [`Freshness`] an answer has.
 #[derive(Clone, Copy)]
-#[repr(u32)]
+#[repr(u64)]
 pub(crate) enum Promise {
     Current,
     WithinTtl,

@@ -2,13 +2,13 @@
 //!
 //! They count; ratios and alerts are for whoever reads them.
 
-use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use cache_core::LocalUsage;
 use event_bus::Tally;
 
-/// Hits are counted in this many places, so that threads do not fight over one cache line.
+/// Threads that count hits in a place of their own; the others share one more. A counter with one writer needs no locked
+/// instruction, and a locked one would make every hit wait for the value before the next can begin.
 const STRIPES: usize = 16;
 
 /// What one namespace has seen since the start.
@@ -142,14 +142,21 @@ struct Stripe(AtomicU64);
 /// The counters of one namespace.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    hits: [Stripe; STRIPES],
+    hits: [Stripe; STRIPES + 1],
     others: [AtomicU64; COUNTS],
 }
 
 impl Counters {
     #[inline]
     pub(crate) fn l1_hit(&self) {
-        self.hits[stripe()].0.fetch_add(1, Ordering::Relaxed);
+        // A thread that is ending counts with the others.
+        let mine = STRIPE.try_with(|stripe| stripe.0).unwrap_or(STRIPES);
+        let count = &self.hits[mine.min(STRIPES)].0;
+        if mine < STRIPES {
+            count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        } else {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn add(&self, count: Count) {
@@ -183,15 +190,52 @@ impl Counters {
     }
 }
 
-fn stripe() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static MINE: Cell<usize> = const { Cell::new(usize::MAX) };
+thread_local! {
+    static STRIPE: OwnStripe = OwnStripe::take();
+}
+
+/// Which stripes belong to no living thread, a bit each.
+static FREE: AtomicU32 = AtomicU32::new((1 << STRIPES) - 1);
+
+/// The stripe of one thread, given back when the thread ends.
+struct OwnStripe(usize);
+
+impl OwnStripe {
+    fn take() -> Self {
+        let taken = FREE.fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| {
+            (free != 0).then(|| free & (free - 1))
+        });
+        Self(taken.map_or(STRIPES, |free| free.trailing_zeros() as usize))
     }
-    MINE.with(|mine| {
-        if mine.get() == usize::MAX {
-            mine.set(NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES);
+}
+
+impl Drop for OwnStripe {
+    fn drop(&mut self) {
+        if self.0 < STRIPES {
+            FREE.fetch_or(1 << self.0, Ordering::AcqRel);
         }
-        mine.get()
-    })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_hit_is_counted_however_many_threads_there_are_and_whoever_had_their_stripes() {
+        let counters = Counters::default();
+        for _generation in 0..3 {
+            let all_at_once = std::sync::Barrier::new(STRIPES * 2);
+            std::thread::scope(|scope| {
+                for _thread in 0..STRIPES * 2 {
+                    scope.spawn(|| {
+                        all_at_once.wait();
+                        (0..1_000).for_each(|_| counters.l1_hit());
+                    });
+                }
+            });
+        }
+        let hits = counters.snapshot(LocalUsage::default()).l1_hits;
+        assert_eq!(hits, 3 * 1_000 * STRIPES as u64 * 2);
+    }
 }

@@ -24,11 +24,12 @@ const VALUES: Namespace<Block> = Namespace::new(
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Block([[u8; 32]; VALUE / 32]);
 
-/// One node, whose lease is kept up by a runtime in the background.
+/// One node, whose lease is kept up by a runtime in the background. It reads what another node has written, so that its
+/// memory holds entries side by side, and not among the records of the embedded shared store.
 pub(crate) struct TypedApi {
     cache: EdgeCache,
     keys: Vec<Key<Block>>,
-    /// Runs the node's tasks; writes are waited for on it.
+    /// Runs the nodes' tasks; reads of the shared store are waited for on it.
     runtime: Runtime,
 }
 
@@ -42,17 +43,17 @@ impl Contender for TypedApi {
             .enable_time()
             .build()
             .expect("a runtime without I/O can always be built");
+        let hub = Hub::builder().build();
         let cache = runtime.block_on(async {
-            let endpoint = Arc::new(Hub::builder().build().endpoint("bench"));
-            let ports = Ports::new(Arc::new(MemoryStores), endpoint.clone(), endpoint);
-            let cache = EdgeCache::builder(ports).namespace(&VALUES).start();
-            assert!(
-                cache.ready(Duration::from_secs(60)).await,
-                "the node does not become ready"
-            );
-            cache
+            let writer = node(&hub, "writer").await;
+            for id in 0..keys {
+                let value = Block([[id.to_le_bytes()[0]; 32]; VALUE / 32]);
+                let receipt = writer.put(&key(id), Put::new(value)).await;
+                assert!(receipt.is_ok(), "the embedded backend takes every write");
+            }
+            writer.shutdown().await;
+            node(&hub, "reader").await
         });
-        let key = |id: usize| VALUES.key(&[("id", &id)]);
         Self {
             cache,
             keys: (0..keys).map(key).collect(),
@@ -61,17 +62,26 @@ impl Contender for TypedApi {
     }
 
     fn hit(&self, key: usize) -> Option<u8> {
-        let value = self.cache.peek(&self.keys[key]).ok()??;
+        let value = self.cache.peek(&self.keys[key]).expect("registered")?;
         Some(value.0[0][0])
     }
 
-    fn fill(&self, key: usize) {
+    fn fill(&self, id: usize) {
         // The key is built anew, so that a later look-up has to compare texts.
-        let name = VALUES.key(&[("id", &key)]);
-        let put = self
-            .cache
-            .put(&name, Put::new(Block([[key.to_le_bytes()[0]; 32]; VALUE / 32])));
-        let receipt = self.runtime.block_on(put);
-        assert!(receipt.is_ok(), "the embedded backend takes every write");
+        let found = self.runtime.block_on(self.cache.get(&key(id)));
+        assert!(found.is_ok_and(|found| found.is_some()), "it was written");
     }
+}
+
+async fn node(hub: &Hub, name: &str) -> EdgeCache {
+    let endpoint = Arc::new(hub.endpoint(name));
+    let ports = Ports::new(Arc::new(MemoryStores), endpoint.clone(), endpoint);
+    let cache = EdgeCache::builder(ports).namespace(&VALUES).start();
+    let ready = cache.ready(Duration::from_secs(60)).await;
+    assert!(ready, "the node does not become ready");
+    cache
+}
+
+fn key(id: usize) -> Key<Block> {
+    VALUES.key(&[("id", &id)])
 }
