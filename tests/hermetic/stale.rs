@@ -285,11 +285,23 @@ async fn expire_ends_freshness_on_every_node_and_keeps_the_value_as_a_stand_in()
 }
 
 #[tokio::test(start_paused = true)]
-async fn expire_of_a_missing_value_does_nothing() {
+async fn expire_of_a_missing_value_supersedes_a_load_that_is_under_way() {
     let fleet = fleet().await;
-    let key = GUARDED.key(&[("id", &1)]);
-    fleet.nodes[0].expire(&key).await.expect("nothing to do");
-    assert!(fleet.nodes[0].get(&key).await.expect("get").is_none());
+    let (here, there, key) = (&fleet.nodes[0], &fleet.nodes[1], GUARDED.key(&[("id", &1)]));
+    let source = Source::of(1).slow(Duration::from_millis(100));
+    let (loaded, ()) = join(there.get_or_load(&key, source.loader()), async {
+        sleep(Duration::from_millis(50)).await;
+        source.set(Says::Value(2));
+        here.expire(&key).await.expect("published");
+    })
+    .await;
+    loaded.expect("loaded");
+    let answer = there.get(&key).await.expect("get");
+    assert_eq!(
+        answer.as_deref(),
+        Some(&2),
+        "the load had begun before the value changed"
+    );
     fleet.shutdown().await;
 }
 

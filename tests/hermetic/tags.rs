@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cache_core::{Lane, Namespace, Permille, Policy};
 use edge_cache::{EdgeCacheBuilder, Put};
+use futures_util::future::join;
 use tests::{Fleet, FleetOptions, Node};
 use tokio::time::sleep;
 
@@ -150,5 +151,26 @@ async fn clearing_everything_kills_all_namespaces_of_both_lanes() {
     sleep(Duration::from_millis(1)).await;
     assert_eq!(found(&fleet.nodes[1]).await, [false; 4]);
     assert_eq!(found(join_late(&mut fleet).await).await, [false; 4]);
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_whose_load_began_before_its_tag_was_invalidated_leaves_a_dead_value() {
+    let fleet = fleet().await;
+    let (here, there, key) = (&fleet.nodes[0], &fleet.nodes[1], BULK.key(&[("tagged", &1)]));
+    let source = Source::saying(Says::Tagged(3, "eu")).slow(Duration::from_millis(100));
+    let (refreshed, ()) = join(here.refresh(&key, source.loader()), async {
+        sleep(Duration::from_millis(50)).await;
+        source.set(Says::Tagged(4, "eu"));
+        there.invalidate_tag("eu").await.expect("published");
+    })
+    .await;
+    refreshed.expect("published");
+    for node in [here, there] {
+        assert!(
+            node.get(&key).await.expect("get").is_none(),
+            "3 is older than the invalidation"
+        );
+    }
     fleet.shutdown().await;
 }

@@ -1,10 +1,6 @@
-//! Whole fleets under seeded faults and virtual time, every read compared with the truth.
+//! A few seeds of the simulation: every promise holds, and every mutant is noticed.
 //!
-//! A failing seed is printed and reproduces: `SIM_FIRST_SEED=n SIM_SEEDS=1`, with `SIM_TRACE=1` step by
-//! step. `cargo xtask sim` runs many.
+//! `cargo xtask sim` runs many; a failing seed is printed and reproduces there, step by step with `--trace`.
 
 mod mutants;
 mod promises;
-mod run;
-mod truth;
-mod wraps;

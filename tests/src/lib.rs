@@ -1,8 +1,9 @@
-//! What the test binaries share: a fleet of nodes over the embedded backend, under virtual time.
+//! What the test binaries share: a fleet of nodes over the embedded backend under virtual time, and its simulation.
 //!
 //! It asserts nothing itself.
 
 mod fleet;
+pub mod simulation;
 
 pub use fleet::{Fleet, FleetOptions, Node, Wrap};
 

@@ -512,7 +512,7 @@ impl EdgeCache {
             call: self.call(key, options, None)?,
             value: Arc::new(put.value),
             ttl: put.ttl,
-            age: Duration::ZERO,
+            loaded: None,
             tags: put.tags.into(),
             expect: put.expect,
         })

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache_core::{
-    Begun, Change, EventId, Expect, Finished, OfflineWrites, Op, ReadFrom, Replacement, Seq, Shard, Tag,
-    Ticket, Version, Write, Written,
+    BarrierStamp, Begun, Change, EventId, Expect, Finished, OfflineWrites, Op, ReadFrom, Replacement, Seq,
+    Shard, Tag, Ticket, Version, Write, Written,
 };
 use event_bus::{Source, Verdict, barrier_keys};
 use tokio::time::timeout;
@@ -108,8 +108,9 @@ pub(crate) struct ErasedPut {
     pub(crate) call: Call,
     pub(crate) value: Erased,
     pub(crate) ttl: Option<Duration>,
-    /// How old the value is already.
-    pub(crate) age: Duration,
+    /// How far barriers were known, and how old the value is already, if it was loaded: a tag may have been invalidated
+    /// since that load began.
+    pub(crate) loaded: Option<(BarrierStamp, Duration)>,
     pub(crate) tags: Arc<[Tag]>,
     pub(crate) expect: Expect,
 }
@@ -178,7 +179,7 @@ impl Engine {
         let barriers = barrier_keys(&namespace.barrier, &put.tags);
         let known = lane.followed(Shard::barriers(shard.lane()), deadline).await
             && self.settled(shard, &key, &barriers, deadline).await;
-        let stamp = lane.stamp();
+        let (stamp, age) = put.loaded.unwrap_or_else(|| (lane.stamp(), Duration::ZERO));
         let ttl = put.ttl.unwrap_or(policy.l2_ttl);
         let (record, opened) = seal_value(
             namespace,
@@ -187,7 +188,7 @@ impl Engine {
             Sealing {
                 value: Some(put.value),
                 ttl,
-                age: put.age,
+                age,
                 tags: put.tags,
                 stamp,
             },
@@ -290,17 +291,16 @@ impl Engine {
         }
     }
 
-    /// Ends a value's freshness on every node, and keeps it for fail-safe.
+    /// Ends a value's freshness on every node, and keeps it for fail-safe. Where there is none, a load may be under way that
+    /// knows an older one: it is invalidated.
     pub(crate) async fn expire(self: &Arc<Self>, call: Call) -> Result<Receipt, CacheError> {
         let (shard, lane) = (call.shard, Arc::clone(self.lane(call.shard)));
         let namespace = &self.memory.namespaces[call.namespace];
         loop {
-            let Some((version, body, expires)) = self.stored(&call).await? else {
-                return Ok(Receipt::Published {
-                    version: Version::default(),
-                });
-            };
-            let Some(opened) = open_body(namespace, &self.ports, &body) else {
+            let stored = self.stored(&call).await?;
+            let Some((version, expires, opened)) = stored.and_then(|(version, body, expires)| {
+                Some((version, expires, open_body(namespace, &self.ports, &body)?))
+            }) else {
                 return self.invalidate(shard, vec![call.key.clone()]).await;
             };
             let remaining = lane.remaining(expires, self.ports.clock.now());
@@ -348,7 +348,7 @@ impl Engine {
             let Some((version, _, _)) = self.stored(&call).await? else {
                 return self.publish_absence_and_fill(call, loader).await;
             };
-            let asked = self.ports.clock.now();
+            let (asked, stamp) = (self.ports.clock.now(), self.lane(call.shard).stamp());
             let load = self
                 .ask_source(&call, &loader, None, call.policy.hard_timeout)
                 .await
@@ -360,7 +360,7 @@ impl Engine {
                 call: call.clone(),
                 value,
                 ttl: load.ttl,
-                age: self.ports.clock.now().since(asked),
+                loaded: Some((stamp, self.ports.clock.now().since(asked))),
                 tags: load.tags,
                 expect: Expect::Version(version),
             };

@@ -2,105 +2,76 @@
 //!
 //! Everything follows from the seed; nothing waits in real time.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_core::{Clock, Key, Lane, Moment, Namespace, Permille, Policy};
+use cache_core::{Clock, Key, Lane, Moment, Namespace, Policy};
 use cache_memory::{Cut, Faults, Hub};
-use edge_cache::{CacheError, Load, Receipt, Timing};
+use edge_cache::{CacheError, Receipt};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use testkit::VirtualClock;
-use tests::{Fleet, FleetOptions, Node};
 
-use crate::truth::{Truth, Verdict};
+use super::scenario::{Load, Scenario, TIMING, Trouble};
+use super::truth::{Truth, Verdict};
+use crate::{Fleet, FleetOptions, Node};
 
 /// Values of the simulated run: what the system of record counted when they were loaded.
-const VALUES: Namespace<u64> = Namespace::new(
-    "values",
-    Policy::event_driven(Duration::from_secs(5))
-        .with_lane(Lane::Critical)
-        .with_l1_ttl(Duration::from_secs(4))
-        .with_timeouts(None, Duration::from_millis(400)),
-);
+const VALUES: Namespace<u64> = Namespace::new("values", POLICY);
 
-const KEYS: usize = 16;
-const NODES: usize = 4;
+const POLICY: Policy = Policy::event_driven(Duration::from_secs(5))
+    .with_lane(Lane::Critical)
+    .with_l1_ttl(Duration::from_secs(4))
+    .with_timeouts(None, Duration::from_millis(400));
+
 const TAG: &str = "even";
 
-/// The spans of the simulated promises: a tenth of the defaults, so that a short run sees many leases.
-pub(crate) const TIMING: Timing = Timing {
-    lease: Duration::from_millis(300),
-    deadline: Duration::from_millis(200),
-};
-
-/// What the fleet lives through.
+/// Whether every step of a run is printed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Trouble {
-    /// Nothing.
-    None,
-    /// A bad network, freezes and partitions.
-    Network,
-    /// That, and servers that forget what they had acknowledged.
-    Failovers,
+pub enum Trace {
+    /// Nothing is.
+    Off,
+    /// Every read, write and trouble, with its moment.
+    On,
 }
 
-/// What is simulated.
-#[derive(Clone)]
-pub(crate) struct Scenario {
-    pub(crate) trouble: Trouble,
-    pub(crate) span: Duration,
-    pub(crate) options: FleetOptions,
-    /// Whether every read and write is printed.
-    pub(crate) traced: bool,
-}
-
-impl Scenario {
-    pub(crate) fn new(trouble: Trouble) -> Self {
-        let options = FleetOptions {
-            nodes: NODES,
-            timing: TIMING,
-            log_len: 24,
-            ..FleetOptions::default()
-        };
-        Self {
-            trouble,
-            span: Duration::from_secs(4),
-            options,
-            traced: false,
-        }
-    }
-}
-
-/// Runs a scenario under one seed.
-pub(crate) fn simulate(scenario: &Scenario, seed: u64) -> Verdict {
+/// Runs a scenario under one seed. The same seed gives the same run.
+pub fn simulate(scenario: &Scenario, seed: u64, trace: Trace) -> Verdict {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime without I/O can always be built");
-    runtime.block_on(live(scenario.clone(), seed))
+    runtime.block_on(live(scenario.clone(), seed, trace))
 }
 
-async fn live(scenario: Scenario, seed: u64) -> Verdict {
-    let keys: Vec<Key<u64>> = (0..KEYS).map(|id| VALUES.key(&[("id", &id)])).collect();
-    let tagged = (0..KEYS).map(is_tagged).collect();
+async fn live(scenario: Scenario, seed: u64, trace: Trace) -> Verdict {
+    let keys: Vec<Key<u64>> = (0..scenario.keys).map(|id| VALUES.key(&[("id", &id)])).collect();
+    let tagged = (0..scenario.keys).map(is_tagged).collect();
     let raw = keys.iter().map(|key| key.raw().clone()).collect();
-    let truth = Arc::new(Truth::new(raw, tagged, scenario.traced));
+    let truth = Arc::new(Truth::new(raw, tagged, trace == Trace::On));
     let options = FleetOptions {
         seed,
         witness: Some(truth.clone()),
         ..scenario.options
     };
-    let fleet = Fleet::start(options, |builder| builder.namespace(&VALUES)).await;
+    let policy = match scenario.load {
+        Load::Plain => POLICY,
+        Load::Everything => POLICY
+            .with_l1_ttl(Duration::from_millis(700))
+            .with_memory(1 << 20, 4),
+    };
+    let fleet = Fleet::start(options, |builder| builder.namespace_with(&VALUES, policy)).await;
     let world = Arc::new(World {
         clock: VirtualClock::new(),
+        load: scenario.load,
         keys,
         truth,
     });
     let end = world.clock.now() + scenario.span;
-    if scenario.trouble != Trouble::None {
-        fleet.hub.set_faults(bad_network());
+    if scenario.faults != Faults::NONE {
+        fleet.hub.set_faults(scenario.faults);
     }
     let mut tasks = tokio::task::JoinSet::new();
     for (index, node) in fleet.nodes.iter().enumerate() {
@@ -111,26 +82,27 @@ async fn live(scenario: Scenario, seed: u64) -> Verdict {
         let rng = SmallRng::seed_from_u64(seed * 1_000 + 500 + index as u64);
         tasks.spawn(Arc::clone(&world).keep_writing(node.clone(), index, end, rng));
     }
-    if scenario.trouble != Trouble::None {
+    if !scenario.troubles.is_empty() {
         let rng = SmallRng::seed_from_u64(seed * 1_000 + 900);
-        tasks.spawn(make_trouble(
-            fleet.hub.clone(),
-            scenario.trouble,
-            world.clock.clone(),
-            end,
-            rng,
-        ));
+        let nodes = fleet.nodes.len();
+        tasks.spawn(Arc::clone(&world).make_trouble(fleet.hub.clone(), scenario.troubles, nodes, end, rng));
     }
     while let Some(ended) = tasks.join_next().await {
         ended.expect("no part of the simulation panics");
     }
     world.come_to_rest(&fleet).await;
     fleet.shutdown().await;
-    world.truth.verdict()
+    let mut verdict = world.truth.verdict();
+    for tally in fleet.nodes.iter().flat_map(|node| node.stats().events) {
+        verdict.flushes += tally.flushes;
+        verdict.replays += tally.replays;
+    }
+    verdict
 }
 
 struct World {
     clock: VirtualClock,
+    load: Load,
     keys: Vec<Key<u64>>,
     truth: Arc<Truth>,
 }
@@ -138,7 +110,12 @@ struct World {
 impl World {
     async fn keep_reading(self: Arc<Self>, node: Node, index: usize, end: Moment, mut rng: SmallRng) {
         while self.clock.now() < end {
-            self.read(&node, index, rng.random_range(0..KEYS), &mut rng).await;
+            let key = rng.random_range(0..self.keys.len());
+            if self.load == Load::Everything && rng.random_ratio(1, 5) {
+                self.read_many(&node, index, key).await;
+            } else {
+                self.read(&node, index, key, &mut rng).await;
+            }
             tokio::time::sleep(Duration::from_millis(rng.random_range(1..6))).await;
         }
     }
@@ -156,8 +133,7 @@ impl World {
             let value = truth.value(key);
             async move {
                 tokio::time::sleep(slow).await;
-                let load = Load::value(value);
-                Ok::<_, std::io::Error>(if is_tagged(key) { load.with_tag(TAG) } else { load })
+                Ok::<_, std::io::Error>(loaded(key, value))
             }
         };
         // A read that fails in an outage broke no promise.
@@ -167,18 +143,48 @@ impl World {
                 self.clock.now(),
                 format_args!("node {index} reads key {key} = {} from {tier:?} at {seq}", *value),
             );
-            self.truth.end(begun, *value, TIMING.lease);
+            self.truth.end(begun, *value, tier, TIMING.lease);
+        }
+    }
+
+    /// This key and its neighbours, with one call of the loader for all that are missing.
+    async fn read_many(&self, node: &Node, index: usize, first: usize) {
+        let wanted: Vec<usize> = (first..self.keys.len().min(first + 4)).collect();
+        let begun: Vec<_> = wanted
+            .iter()
+            .map(|key| self.truth.begin(index, *key, self.clock.now()))
+            .collect();
+        let keys: Vec<Key<u64>> = wanted.iter().map(|key| self.keys[*key].clone()).collect();
+        let (truth, all) = (Arc::clone(&self.truth), self.keys.clone());
+        let loader = move |missing: Vec<Key<u64>>| {
+            let found: HashMap<Key<u64>, u64> = missing
+                .into_iter()
+                .map(|key| {
+                    let index = all.iter().position(|other| *other == key).expect("one of ours");
+                    (key, truth.value(index))
+                })
+                .collect();
+            async move { Ok::<_, std::io::Error>(found) }
+        };
+        if let Ok(values) = node.get_or_load_many(&keys, loader).await {
+            for (begun, value) in begun.into_iter().zip(values.into_iter().flatten()) {
+                self.truth.end(begun, *value, value.tier(), TIMING.lease);
+            }
         }
     }
 
     async fn keep_writing(self: Arc<Self>, node: Node, index: usize, end: Moment, mut rng: SmallRng) {
         while self.clock.now() < end {
             tokio::time::sleep(Duration::from_millis(rng.random_range(2..40))).await;
-            let key = rng.random_range(0..KEYS);
+            let key = rng.random_range(0..self.keys.len());
             let value = self.truth.commit(key);
+            let everything = self.load == Load::Everything;
             let told = match rng.random_range(0..10) {
                 0..2 => self.refresh(&node, key).await,
                 2 if is_tagged(key) => node.invalidate_tag(TAG).await,
+                3 if everything => node.expire(&self.keys[key]).await,
+                4 if everything => node.clear(&VALUES).await,
+                5 if everything && rng.random_ratio(1, 4) => node.clear_all().await,
                 _ => node.invalidate(&self.keys[key]).await,
             };
             self.truth.trace(
@@ -194,8 +200,8 @@ impl World {
     async fn refresh(&self, node: &Node, key: usize) -> Result<Receipt, CacheError> {
         let truth = Arc::clone(&self.truth);
         let loader = move |_| {
-            let load = Load::value(truth.value(key));
-            async move { Ok::<_, std::io::Error>(if is_tagged(key) { load.with_tag(TAG) } else { load }) }
+            let load = loaded(key, truth.value(key));
+            async move { Ok::<_, std::io::Error>(load) }
         };
         node.refresh(&self.keys[key], loader).await
     }
@@ -203,7 +209,7 @@ impl World {
     /// The trouble is over: once nothing is owed and a lease has passed, every node must have the newest values.
     async fn come_to_rest(&self, fleet: &Fleet) {
         fleet.hub.set_faults(Faults::NONE);
-        for node in 0..NODES {
+        for node in 0..fleet.nodes.len() {
             fleet.hub.heal(format!("node-{node}"));
         }
         let patience = self.clock.now() + Duration::from_secs(60);
@@ -213,7 +219,7 @@ impl World {
         }
         tokio::time::sleep(TIMING.lease * 3).await;
         for node in &fleet.nodes {
-            for key in 0..KEYS {
+            for key in 0..self.keys.len() {
                 let truth = Arc::clone(&self.truth);
                 let loader = move |_| {
                     let value = truth.value(key);
@@ -229,49 +235,53 @@ impl World {
             }
         }
     }
-}
 
-/// The network of the specification's simulation, ten times slower: the timer's grain is a millisecond.
-fn bad_network() -> Faults {
-    Faults {
-        event_loss: Permille(80),
-        duplicate: Permille(50),
-        reorder: Permille(100),
-        event_delay: Duration::ZERO..=Duration::from_millis(10),
-        tail: Permille(20),
-        tail_delay: Duration::from_millis(20)..=Duration::from_millis(200),
-        request_delay: Duration::ZERO..=Duration::from_millis(8),
-        lost_request: Permille(10),
-        lost_reply: Permille(30),
-        lagging_read: Permille(300),
-        lag: 6,
-        timeout: Duration::from_millis(150),
-    }
-}
-
-async fn make_trouble(hub: Hub, trouble: Trouble, clock: VirtualClock, end: Moment, mut rng: SmallRng) {
-    let mut failovers = 3;
-    while clock.now() < end {
-        tokio::time::sleep(Duration::from_millis(rng.random_range(50..250))).await;
-        let node = format!("node-{}", rng.random_range(0..NODES));
-        match rng.random_range(0..12) {
-            0..4 => hub.freeze(node, Duration::from_millis(rng.random_range(20..1200))),
-            4..7 => {
-                let cut = [Cut::Bus, Cut::Data, Cut::Both][rng.random_range(0..3)];
-                hub.partition(&node, cut);
-                tokio::time::sleep(Duration::from_millis(rng.random_range(50..900))).await;
-                hub.heal(&node);
+    async fn make_trouble(
+        self: Arc<Self>,
+        hub: Hub,
+        troubles: Vec<Trouble>,
+        nodes: usize,
+        end: Moment,
+        mut rng: SmallRng,
+    ) {
+        let mut failovers = 3;
+        while self.clock.now() < end {
+            tokio::time::sleep(Duration::from_millis(rng.random_range(50..250))).await;
+            let node = format!("node-{}", rng.random_range(0..nodes));
+            let trouble = troubles[rng.random_range(0..troubles.len())];
+            self.truth.trace(
+                self.clock.now(),
+                format_args!("{trouble:?} ({node}, where it is about a node)"),
+            );
+            match trouble {
+                Trouble::Freeze => hub.freeze(node, Duration::from_millis(rng.random_range(20..1200))),
+                Trouble::Cut => {
+                    let cut = [Cut::Bus, Cut::Data, Cut::Both][rng.random_range(0..3)];
+                    hub.partition(&node, cut);
+                    tokio::time::sleep(Duration::from_millis(rng.random_range(50..900))).await;
+                    hub.heal(&node);
+                }
+                Trouble::Disconnect => hub.disconnect(node),
+                Trouble::Trim => hub.trim_logs(),
+                Trouble::Restart => hub.restart(),
+                Trouble::Failover if failovers > 0 => {
+                    failovers -= 1;
+                    hub.failover(rng.random_range(0..6));
+                }
+                Trouble::Failover => {}
+                Trouble::Wipe => hub.wipe(),
+                Trouble::LoseHead => {
+                    let key = &self.keys[rng.random_range(0..self.keys.len())];
+                    hub.lose_head(key.shard());
+                }
             }
-            7 => hub.disconnect(node),
-            8 => hub.trim_logs(),
-            9 if trouble == Trouble::Failovers => hub.restart(),
-            _ if trouble == Trouble::Failovers && failovers > 0 => {
-                failovers -= 1;
-                hub.failover(rng.random_range(0..6));
-            }
-            _ => {}
         }
     }
+}
+
+fn loaded(key: usize, value: u64) -> edge_cache::Load<u64> {
+    let load = edge_cache::Load::value(value);
+    if is_tagged(key) { load.with_tag(TAG) } else { load }
 }
 
 /// Every other key carries the tag.

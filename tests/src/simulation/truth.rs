@@ -2,7 +2,7 @@
 //!
 //! It judges by values and moments alone and knows nothing of versions, leases or lineages.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,10 +11,11 @@ use cache_core::{
     decode_value, open,
 };
 use cache_memory::Witness;
+use edge_cache::Tier;
 
 /// A promise that a read broke.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Breach {
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Breach {
     /// G1: this node's acknowledged write is missing.
     OwnWrite,
     /// G2: an earlier read of this node had a newer value.
@@ -50,9 +51,7 @@ struct State {
     own: HashMap<(usize, usize), u64>,
     /// By node and key: the newest value a finished read had.
     newest_read: HashMap<(usize, usize), u64>,
-    breaches: HashMap<Breach, u64>,
-    reads: u64,
-    oldest: Duration,
+    verdict: Verdict,
 }
 
 /// A read that has begun, with what it must not be older than.
@@ -67,13 +66,36 @@ pub(crate) struct Begun {
 
 /// What a run came to.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Verdict {
+pub struct Verdict {
     /// Reads that were judged.
-    pub(crate) reads: u64,
+    pub reads: u64,
+    /// Of these, answered from memory.
+    pub hits: u64,
+    /// Changes of the system of record.
+    pub writes: u64,
     /// Broken promises, and how often.
-    pub(crate) breaches: HashMap<Breach, u64>,
+    pub breaches: BTreeMap<Breach, u64>,
     /// The longest time by which a read was behind what had been published.
-    pub(crate) oldest: Duration,
+    pub oldest: Duration,
+    /// Times a node dropped a shard's entries as a whole.
+    pub flushes: u64,
+    /// Logs that nodes read to fill a hole.
+    pub replays: u64,
+}
+
+impl Verdict {
+    /// Adds another run's.
+    pub fn add(&mut self, other: &Self) {
+        self.reads += other.reads;
+        self.hits += other.hits;
+        self.writes += other.writes;
+        self.oldest = self.oldest.max(other.oldest);
+        self.flushes += other.flushes;
+        self.replays += other.replays;
+        for (breach, count) in &other.breaches {
+            *self.breaches.entry(*breach).or_default() += count;
+        }
+    }
 }
 
 impl Truth {
@@ -105,6 +127,7 @@ impl Truth {
     /// Changes the system of record.
     pub(crate) fn commit(&self, key: usize) -> u64 {
         let mut state = self.state();
+        state.verdict.writes += 1;
         state.truth[key].value += 1;
         state.truth[key].value
     }
@@ -131,9 +154,10 @@ impl Truth {
     }
 
     /// A read ended with this value.
-    pub(crate) fn end(&self, read: Begun, value: u64, bound: Duration) {
+    pub(crate) fn end(&self, read: Begun, value: u64, tier: Tier, bound: Duration) {
         let mut state = self.state();
-        state.reads += 1;
+        state.verdict.reads += 1;
+        state.verdict.hits += u64::from(tier == Tier::L1);
         let missed = state.truth[read.key]
             .announced
             .iter()
@@ -142,7 +166,7 @@ impl Truth {
             .map(|(at, ..)| read.at.since(*at))
             .max()
             .unwrap_or_default();
-        state.oldest = state.oldest.max(behind);
+        state.verdict.oldest = state.verdict.oldest.max(behind);
         let newest = state.newest_read.entry((read.node, read.key)).or_default();
         *newest = (*newest).max(value);
         let breaches = [
@@ -152,7 +176,7 @@ impl Truth {
         ];
         for (breach, _) in breaches.into_iter().filter(|(_, broken)| *broken) {
             self.trace(read.at, format_args!("{breach:?}: {read:?} ended with {value}"));
-            *state.breaches.entry(breach).or_default() += 1;
+            *state.verdict.breaches.entry(breach).or_default() += 1;
         }
     }
 
@@ -160,17 +184,12 @@ impl Truth {
     pub(crate) fn at_rest(&self, key: usize, value: u64) {
         let mut state = self.state();
         if value != state.truth[key].value {
-            *state.breaches.entry(Breach::NeverCaughtUp).or_default() += 1;
+            *state.verdict.breaches.entry(Breach::NeverCaughtUp).or_default() += 1;
         }
     }
 
     pub(crate) fn verdict(&self) -> Verdict {
-        let state = self.state();
-        Verdict {
-            reads: state.reads,
-            breaches: state.breaches.clone(),
-            oldest: state.oldest,
-        }
+        self.state().verdict.clone()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

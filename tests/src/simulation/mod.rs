@@ -1,0 +1,16 @@
+//! Whole fleets of the shipped code under seeded faults and virtual time, every read compared with the truth.
+//!
+//! It asserts nothing and prints no table: the test binary `simulation` runs a few seeds, the program `sim` many.
+
+mod mutants;
+mod run;
+mod scenario;
+mod shrink;
+mod truth;
+mod wraps;
+
+pub use mutants::{MUTANTS, Mutant};
+pub use run::{Trace, simulate};
+pub use scenario::{Load, Profile, Scenario, TIMING, Trouble};
+pub use shrink::shrink;
+pub use truth::{Breach, Verdict};

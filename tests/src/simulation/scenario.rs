@@ -1,0 +1,154 @@
+//! What a simulated fleet is, and what it lives through.
+//!
+//! Plain data: a smaller scenario is the same with less in it.
+
+use std::time::Duration;
+
+use cache_core::Permille;
+use cache_memory::Faults;
+use edge_cache::Timing;
+
+use crate::FleetOptions;
+
+/// The spans of the simulated promises: a tenth of the defaults, so that a short run sees many leases.
+pub const TIMING: Timing = Timing {
+    lease: Duration::from_millis(300),
+    deadline: Duration::from_millis(200),
+};
+
+/// A kind of scenario.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Profile {
+    /// Nothing goes wrong.
+    Healthy,
+    /// A bad network, freezes and partitions.
+    Network,
+    /// That, and servers that forget what they had acknowledged.
+    Failovers,
+    /// The bad network, and servers that lose everything, or only the head of a shard.
+    Wipes,
+    /// The bad network, memory for a few entries only, short lives, and invalidations of many values at once.
+    Pressure,
+}
+
+impl Profile {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Healthy,
+        Self::Network,
+        Self::Failovers,
+        Self::Wipes,
+        Self::Pressure,
+    ];
+
+    /// As it is written on a command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Network => "network",
+            Self::Failovers => "failovers",
+            Self::Wipes => "wipes",
+            Self::Pressure => "pressure",
+        }
+    }
+}
+
+/// Something that happens to a node or to the servers, now and then.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trouble {
+    /// Everything towards a node is late.
+    Freeze,
+    /// A node's connections are cut, without either side being told.
+    Cut,
+    /// A node's subscriptions end, and it is told.
+    Disconnect,
+    /// The logs are emptied.
+    Trim,
+    /// The servers restart and have lost nothing.
+    Restart,
+    /// A replica that lacks the newest events takes over.
+    Failover,
+    /// The servers lose everything.
+    Wipe,
+    /// The servers lose the head of one shard.
+    LoseHead,
+}
+
+/// What the nodes do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Load {
+    /// Reads by key; invalidations by key and tag; refreshes.
+    Plain,
+    /// That, reads of many keys, ended freshness, cleared namespaces; and memory for four entries.
+    Everything,
+}
+
+/// What is simulated.
+#[derive(Clone)]
+pub struct Scenario {
+    /// How much the fleet is asked for.
+    pub load: Load,
+    /// What goes wrong with the network all the time.
+    pub faults: Faults,
+    /// What happens now and then, each as likely as any other.
+    pub troubles: Vec<Trouble>,
+    /// Keys that are read and written.
+    pub keys: usize,
+    /// How long it lasts.
+    pub span: Duration,
+    /// Nodes, rules, and ports with a rule taken out.
+    pub options: FleetOptions,
+}
+
+impl Scenario {
+    /// The scenario of a profile: four nodes, sixteen keys, four seconds.
+    pub fn of(profile: Profile) -> Self {
+        use Trouble::{Cut, Disconnect, Failover, Freeze, LoseHead, Restart, Trim, Wipe};
+        let network = [Freeze, Freeze, Freeze, Cut, Cut, Disconnect, Trim];
+        let more: &[Trouble] = match profile {
+            Profile::Healthy | Profile::Network | Profile::Pressure => &[],
+            Profile::Failovers => &[Restart, Failover, Failover],
+            Profile::Wipes => &[Wipe, LoseHead],
+        };
+        let healthy = profile == Profile::Healthy;
+        Self {
+            load: if profile == Profile::Pressure {
+                Load::Everything
+            } else {
+                Load::Plain
+            },
+            faults: if healthy { Faults::NONE } else { bad_network() },
+            troubles: if healthy {
+                Vec::new()
+            } else {
+                [&network, more].concat()
+            },
+            keys: 16,
+            span: Duration::from_secs(4),
+            options: FleetOptions {
+                nodes: 4,
+                timing: TIMING,
+                log_len: 24,
+                ..FleetOptions::default()
+            },
+        }
+    }
+}
+
+/// The network of the specification's simulation, ten times slower: the timer's grain is a millisecond.
+fn bad_network() -> Faults {
+    Faults {
+        event_loss: Permille(80),
+        duplicate: Permille(50),
+        reorder: Permille(100),
+        event_delay: Duration::ZERO..=Duration::from_millis(10),
+        tail: Permille(20),
+        tail_delay: Duration::from_millis(20)..=Duration::from_millis(200),
+        request_delay: Duration::ZERO..=Duration::from_millis(8),
+        lost_request: Permille(10),
+        lost_reply: Permille(30),
+        lagging_read: Permille(300),
+        lag: 6,
+        timeout: Duration::from_millis(150),
+    }
+}
