@@ -364,7 +364,8 @@ impl EdgeCache {
         self.engine.clear_all().await
     }
 
-    /// Ends a value's freshness everywhere, and keeps it as a stand-in for when it cannot be loaded.
+    /// Ends a value's freshness everywhere, and keeps it as a stand-in for when it cannot be loaded. Where none is stored, the
+    /// key is invalidated, so that a load that is under way leaves nothing older behind.
     ///
     /// # Errors
     /// As [`EdgeCache::put`].
