@@ -4,13 +4,14 @@
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cache_core::CacheKey;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::LoadError;
 use crate::load::{ErasedLoad, ErasedOutcome};
@@ -34,7 +35,8 @@ pub(crate) enum Failure {
 pub(crate) struct Gathering {
     loader: BulkLoader,
     /// Keys that have not yet said whether they need the loader.
-    undecided: watch::Sender<usize>,
+    undecided: AtomicUsize,
+    all_decided: Notify,
     round: Mutex<Option<Arc<Round>>>,
 }
 
@@ -48,23 +50,30 @@ impl Gathering {
     pub(crate) fn new(loader: BulkLoader, keys: usize) -> Arc<Self> {
         Arc::new(Self {
             loader,
-            undecided: watch::Sender::new(keys),
+            undecided: keys.into(),
+            all_decided: Notify::new(),
             round: Mutex::default(),
         })
     }
 
     /// A key was answered without the loader, or has asked for it.
     pub(crate) fn decided(&self) {
-        self.undecided.send_modify(|left| *left = left.saturating_sub(1));
+        let less = |left: usize| left.checked_sub(1);
+        if self
+            .undecided
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, less)
+            == Ok(1)
+        {
+            self.all_decided.notify_waiters();
+        }
     }
 
     /// Loads a key together with the others. Cancel-safe: whoever stays finishes the round.
     pub(crate) async fn load(self: Arc<Self>, key: CacheKey) -> Result<ErasedLoad, LoadError> {
         let round = self.join(&key);
         self.decided();
-        let mut undecided = self.undecided.subscribe();
         // Only gathering is limited in time: a key whose fetch waits for another node must not hold up the rest.
-        let _ = tokio::time::timeout(GATHER, undecided.wait_for(|left| *left == 0)).await;
+        let _ = tokio::time::timeout(GATHER, self.all_decided()).await;
         let found = round.result.get_or_init(|| self.run(&round)).await;
         let outcome = match found {
             Ok(values) => values.get(&key).map_or(ErasedOutcome::Absent, |value| {
@@ -78,6 +87,15 @@ impl Gathering {
             ttl: None,
             tags: Arc::from([]),
         })
+    }
+
+    async fn all_decided(&self) {
+        let all = self.all_decided.notified();
+        tokio::pin!(all);
+        all.as_mut().enable();
+        if self.undecided.load(Ordering::Acquire) > 0 {
+            all.await;
+        }
     }
 
     fn join(&self, key: &CacheKey) -> Arc<Round> {
