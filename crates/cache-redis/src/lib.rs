@@ -45,7 +45,9 @@ mod script;
 mod settings;
 mod store;
 mod tier;
+mod upkeep;
 
 pub use check::{Finding, Report};
 pub use settings::{Settings, SettingsError};
 pub use tier::RedisTier;
+pub use upkeep::Owned;
