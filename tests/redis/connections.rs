@@ -182,3 +182,28 @@ async fn a_dropped_request_disturbs_none_of_the_others() {
     }
     node.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_prefix_owns_is_listed_and_removed_without_a_search() {
+    let server = Server::start().await;
+    let (node, other) = (
+        warm(server.settings()).await,
+        warm(server.settings().with_prefix("other")).await,
+    );
+    let tier = RedisTier::new(server.settings()).expect("right settings");
+    node.put(&key(1), 1).await.expect("put");
+    other.put(&key(1), 2).await.expect("put");
+    let owned = tier.owned().await.expect("listed");
+    assert_eq!(owned.len(), 130, "both lanes' shards and barriers");
+    let logged = owned
+        .iter()
+        .find(|owned| owned.shard == key(1).shard())
+        .expect("the key's shard")
+        .logged;
+    assert!(logged >= 2, "its beginning and the write: {logged}");
+    node.shutdown().await;
+    tier.forget().await.expect("removed");
+    assert_eq!(tier.owned().await.expect("listed"), []);
+    assert_eq!(read(&other, 1).await, Some(2), "another prefix is not touched");
+    other.shutdown().await;
+}

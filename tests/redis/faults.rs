@@ -303,3 +303,25 @@ async fn s31_more_invalidations_than_an_outage_may_owe_become_flushes_and_none_i
     }
     pair.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s50_an_event_of_a_newer_release_flushes_its_shard_and_is_never_ignored() {
+    let pair = Pair::start().await;
+    pair.share(0..100).await;
+    let before = pair.far.stats().events[Lane::Bulk.index()].flushes;
+    let channel = format!("{{test:{}}}:c:0", key(0).shard());
+    pair.server
+        .command(&[
+            "SPUBLISH",
+            &channel,
+            "\u{2}said in a way that only a newer release knows",
+        ])
+        .await;
+    eventually("its shard is flushed", LEASE, async || {
+        pair.far.peek(&key(0)).is_ok_and(|held| held.is_none())
+    })
+    .await;
+    assert_eq!(pair.far.stats().events[Lane::Bulk.index()].flushes, before + 1);
+    assert_eq!(read(&pair.far, 0).await, Some(0), "and read again");
+    pair.shutdown().await;
+}

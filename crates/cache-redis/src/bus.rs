@@ -243,3 +243,6 @@ fn unpack_answered_entry(entry: &Value) -> Option<LogEntry> {
     let seq = std::str::from_utf8(id).ok()?.strip_prefix("0-")?.parse().ok()?;
     unpack_entry(Seq(seq), packed)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,10 +3,11 @@
 //! It hands each node its two ports and knows nothing else of the run.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use cache_core::{Clock as _, Entropy as _, LocalStores, SystemClock, SystemEntropy};
+use cache_core::{Clock as _, Entropy as _, ErrorKind, LocalStores, StoreError, SystemClock, SystemEntropy};
 use cache_memory::Hub;
-use cache_redis::{RedisTier, Settings};
+use cache_redis::{RedisTier, Report, Settings};
 use edge_cache::Ports;
 
 use super::truth::Truth;
@@ -50,7 +51,7 @@ impl Backend {
     ) -> Result<Self, String> {
         settings.prefix = format!("demo-{:016x}", SystemEntropy::new().draw() ^ clock.unix_millis());
         let tier = RedisTier::new(settings.clone()).map_err(|error| error.to_string())?;
-        let report = tier.check().await.map_err(|error| error.to_string())?;
+        let report = patiently(&tier).await.map_err(|error| error.to_string())?;
         for finding in report.findings() {
             eprintln!("redis: {finding}");
         }
@@ -101,3 +102,21 @@ impl Backend {
         Ok(())
     }
 }
+
+/// The report on a server that may just be starting.
+async fn patiently(tier: &RedisTier) -> Result<Report, StoreError> {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        match tier.check().await {
+            Err(error)
+                if error.kind() == ErrorKind::Unavailable && tokio::time::Instant::now() < deadline =>
+            {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            report => return report,
+        }
+    }
+}
+
+/// As long as a server on a busy machine may take to start.
+const PATIENCE: Duration = Duration::from_secs(5);
