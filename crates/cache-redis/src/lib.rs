@@ -37,6 +37,7 @@ mod check;
 mod connection;
 mod event;
 mod failure;
+mod gathering;
 mod greeting;
 mod head;
 mod layout;

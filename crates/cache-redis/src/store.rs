@@ -1,6 +1,6 @@
 //! The shared store: requests packed, sent, and their answers unpacked.
 //!
-//! Every call is one round trip. What a script decided is its answer's first byte; no rule is decided here.
+//! Every call is one round trip; reads of the same instant share one. What a script decided is its answer's first byte; no rule is decided here.
 
 use std::time::Duration;
 
@@ -30,15 +30,10 @@ impl SharedStore for RedisTier {
     ) -> Result<Reply<Vec<Option<Record>>>, StoreError> {
         const WHAT: &str = "reading records";
         let names = self.names(shard);
-        let mut command = Cmd::with_capacity(keys.len() + 2, 64 * (keys.len() + 1));
-        command.arg("MGET").arg(&names.head);
-        for key in keys {
-            command.arg(names.record(key));
-        }
-        let (server, answer) = self.read_command(shard.lane(), &command, WHAT).await?;
-        let Value::Array(values) = answer else {
-            return Err(Failure::corrupt(WHAT).into());
-        };
+        let mut asked = Vec::with_capacity(keys.len() + 1);
+        asked.push(names.head.clone());
+        asked.extend(keys.iter().map(|key| names.record(key)));
+        let (server, values) = self.values(shard.lane(), asked, WHAT).await?;
         let head = match values.first() {
             Some(Value::BulkString(head)) => Some(unpack_head(head).ok_or_else(|| Failure::corrupt(WHAT))?),
             _ => None,

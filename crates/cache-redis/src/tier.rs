@@ -10,6 +10,7 @@ use redis::{Cmd, Value};
 
 use crate::connection::Connection;
 use crate::failure::{Effect, Failure};
+use crate::gathering::Gathering;
 use crate::layout::{Layout, Names};
 use crate::line::Line;
 use crate::script::{Script, Scripts};
@@ -47,6 +48,7 @@ pub(crate) struct Inner {
     pub(crate) layout: Arc<Layout>,
     pub(crate) scripts: Scripts,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) gatherings: [Gathering; Lane::ALL.len()],
     /// One for each lane: what is critical never waits behind bulk bytes.
     lines: [Line; Lane::ALL.len()],
 }
@@ -82,6 +84,7 @@ impl RedisTier {
                 layout: Arc::new(Layout::new(&settings.prefix, settings.database)),
                 scripts: Scripts::new(),
                 clock,
+                gatherings: Default::default(),
                 lines: Lane::ALL.map(line),
                 settings,
             }),
