@@ -15,12 +15,20 @@ struct Bench {
 }
 
 /// All of them. Another one is another line.
-const BENCHES: &[Bench] = &[Bench {
-    name: "l1",
-    package: "cache-l1",
-    target: "table",
-    measures: "one node's memory: reads, writes, eviction",
-}];
+const BENCHES: &[Bench] = &[
+    Bench {
+        name: "l1",
+        package: "cache-l1",
+        target: "table",
+        measures: "one node's memory: reads, writes, eviction",
+    },
+    Bench {
+        name: "redis",
+        package: "cache-redis",
+        target: "table",
+        measures: "the cache over a Redis server beside the plain client; --url names the server",
+    },
+];
 
 /// What follows `cargo xtask bench`.
 #[derive(clap::Args)]

@@ -166,6 +166,8 @@ pub(crate) enum Failure {
     },
     /// The tree breaks this many rules, each already printed.
     Untidy(usize),
+    /// There is no image for the servers that tests need: what was tried, and what would be right.
+    NoImage(String),
     /// There is no benchmark of that name.
     UnknownBench {
         /// What was asked for.
@@ -196,6 +198,7 @@ impl fmt::Display for Failure {
             Self::Unreadable { path, cause } => write!(out, "could not read {path}: {cause}"),
             Self::Untidy(1) => write!(out, "1 house rule is broken"),
             Self::Untidy(count) => write!(out, "{count} house rules are broken"),
+            Self::NoImage(reason) => out.write_str(reason),
             Self::UnknownBench { asked, known } => {
                 write!(out, "there is no benchmark `{asked}`; there is:\n{known}")
             }

@@ -31,14 +31,15 @@ pub struct Cli {
 pub enum Command {
     /// Checks the settings and shows what is in force
     Config(Box<ConfigArgs>),
-    /// Runs a fleet of nodes on the embedded backend and proves that their answers are true
+    /// Runs a fleet of nodes and proves that their answers are true
     ///
-    /// Three regions of nodes, each node with its own memory (L1), share one embedded store (L2) in this process.
+    /// Three regions of nodes, each node with its own memory (L1), share one store (L2): the embedded one in this process,
+    /// or a Redis server.
     /// Bookings and cancellations flow on a compressed clock while every node serves a Zipf-distributed mix of the
     /// marketplace's queries. Every value read is compared with what was published when; the bookings' log is
     /// searched for double grants. One table is printed at the end. Ctrl-c ends the run early, with the report so far;
     /// the exit code is still that of what was found.
-    Demo(DemoArgs),
+    Demo(Box<DemoArgs>),
 }
 
 /// What follows `edge-node config`.
@@ -89,9 +90,17 @@ pub struct DemoArgs {
     /// failovers that forget what was acknowledged
     #[arg(long)]
     pub faults: bool,
+    /// Runs on this Redis server instead of the embedded backend, as in redis://127.0.0.1:6379, under names of its own that
+    /// are removed at the end
+    #[arg(long, value_name = "URL", value_parser = redis, conflicts_with = "faults")]
+    pub redis: Option<cache_redis::Settings>,
     /// Writes the report as JSON to this file
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+}
+
+fn redis(url: &str) -> Result<cache_redis::Settings, String> {
+    cache_redis::Settings::from_url(url).map_err(|error| error.to_string())
 }
 
 /// Half a second to an hour: less measures nothing, more outlives the bookings.

@@ -4,7 +4,7 @@
 //! that owns it. What is here chooses adapters, hands them in, starts and stops tasks, and reports.
 //!
 //! * `edge-node config --show` prints the settings in force and where each comes from.
-//! * `edge-node demo` runs a fleet of nodes on the embedded backend, books and cancels GPUs while every node answers
+//! * `edge-node demo` runs a fleet of nodes on the embedded backend or on Redis, books and cancels GPUs while every node answers
 //!   queries, and proves from the outside that no answer was staler than the bound and no GPU was booked twice.
 //!
 //! # Exit codes

@@ -12,7 +12,7 @@ fn demo(line: &[&str]) -> Result<DemoArgs, String> {
         .map_err(|error| error.to_string())?
         .command
     {
-        Command::Demo(args) => Ok(args),
+        Command::Demo(args) => Ok(*args),
         Command::Config(_) => Err("another command".to_owned()),
     }
 }
@@ -83,4 +83,14 @@ fn every_setting_has_a_flag_with_its_meaning() {
         assert!(help.contains(&setting.flag()), "{}", setting.path);
         assert!(help.contains(&setting.variable()), "{}", setting.path);
     }
+}
+
+#[test]
+fn a_server_is_named_by_its_address_and_has_its_own_faults() {
+    let args = demo(&["--redis", "redis://127.0.0.1:6390/2"]).unwrap();
+    let settings = args.redis.expect("a server");
+    assert_eq!((settings.port, settings.database), (6390, 2));
+    let refused = demo(&["--redis", "127.0.0.1"]).unwrap_err();
+    assert!(refused.contains("redis://"), "{refused}");
+    assert!(demo(&["--redis", "redis://127.0.0.1", "--faults"]).is_err());
 }

@@ -1,4 +1,4 @@
-//! The wiring: one embedded backend, the systems of record, and the nodes with their caches and marketplaces.
+//! The wiring: one backend, the systems of record, and the nodes with their caches and marketplaces.
 //!
 //! Every node has the settings that a real edge node would have, from the preset `edge`.
 
@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use cache_core::{Policy, SystemEntropy};
 use cache_l1::MemoryStores;
-use cache_memory::Hub;
 use config::{Overrides, Settings, Sources, Switch};
-use edge_cache::{EdgeCache, Ports, Timing};
+use edge_cache::{EdgeCache, Timing};
 use futures_util::future::join_all;
 use marketplace::checks::Recorder;
 use marketplace::inventory::GpuRecord;
@@ -19,10 +18,11 @@ use marketplace::{
     ScarcityPricing, ShelfKey,
 };
 
+use super::backend::Backend;
 use super::clock::MarketClock;
 use super::truth::Truth;
 use super::watch::WatchedStores;
-use crate::cli::FleetPlan;
+use crate::cli::DemoArgs;
 
 /// The spans of the protocol, and with them the bound that is checked.
 pub const TIMING: Timing = Timing {
@@ -47,8 +47,8 @@ const SHARES: [(&str, u64); 7] = [
 
 /// The whole deployment.
 pub struct Fleet {
-    /// The servers.
-    pub hub: Hub,
+    /// What it runs on.
+    pub backend: Backend,
     /// The nodes, region by region.
     pub nodes: Vec<Node>,
     /// Who judges.
@@ -79,20 +79,15 @@ impl Fleet {
     /// Builds and starts everything, and waits until every node follows every shard.
     ///
     /// # Errors
-    /// When a GPU is listed twice, or a node does not become ready.
-    pub async fn start(
-        plan: &FleetPlan,
-        gpus: Vec<GpuRecord>,
-        clock: MarketClock,
-        seed: u64,
-    ) -> Result<Self, String> {
+    /// When a GPU is listed twice, the server cannot be reached, or a node does not become ready.
+    pub async fn start(args: &DemoArgs, gpus: Vec<GpuRecord>, clock: MarketClock) -> Result<Self, String> {
+        let (plan, seed) = (&args.nodes, args.seed);
         let clock = Arc::new(clock);
         let truth = Arc::new(Truth::new());
-        let hub = Hub::builder()
-            .seed(seed)
-            .clock(Arc::new(clock.shared()))
-            .witness(Arc::clone(&truth) as Arc<dyn cache_memory::Witness>)
-            .build();
+        let backend = match &args.redis {
+            Some(settings) => Backend::redis(settings.clone(), &truth, clock.shared()).await?,
+            None => Backend::embedded(seed, &truth, clock.shared()),
+        };
         let bookings = Arc::new(MemoryBookings::new(clock.clone()));
         let recorder = Arc::new(Recorder::new(bookings.clone(), clock.clone()));
         let inventory = Arc::new(MemoryInventory::new(clock.clone(), Currency::USD));
@@ -106,7 +101,7 @@ impl Fleet {
             clock: clock.clone(),
         };
         let mut fleet = Self {
-            hub,
+            backend,
             nodes: Vec::new(),
             truth,
             clock,
@@ -144,8 +139,7 @@ impl Fleet {
             Arc::clone(&self.truth),
             self.clock.shared(),
         ));
-        let endpoint = Arc::new(self.hub.endpoint(&name));
-        let mut ports = Ports::new(memory.clone(), endpoint.clone(), endpoint);
+        let mut ports = self.backend.ports(&name, memory.clone())?;
         ports.clock = Arc::new(self.clock.shared());
         ports.entropy = Arc::new(SystemEntropy::seeded(seed ^ (self.nodes.len() as u64 + 1) << 48));
         let builder = EdgeCache::builder(ports)

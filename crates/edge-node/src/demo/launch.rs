@@ -11,6 +11,7 @@ use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 use tokio_util::sync::CancellationToken;
 
+use super::backend::Backend;
 use super::fleet::{Fleet, Node};
 use super::queries::Catalogue;
 use super::readers::{Buyer, Live, SLICE, Seen};
@@ -61,9 +62,13 @@ pub(super) fn start_storm(
     fleet: &Fleet,
     stop: &CancellationToken,
 ) -> Option<tokio::task::JoinHandle<()>> {
+    // The command line allows both only together.
+    let Backend::Embedded(hub) = &fleet.backend else {
+        return None;
+    };
     let names = fleet.nodes.iter().map(|node| node.name.clone()).collect();
     let (hub, stop, rng) = (
-        fleet.hub.clone(),
+        hub.clone(),
         stop.clone(),
         SmallRng::seed_from_u64(args.seed ^ 0x0073_746f_726d),
     );

@@ -1,6 +1,7 @@
-//! The demonstration: a fleet on the embedded backend under load, and the proof that it told the truth.
+//! The demonstration: a fleet on the embedded backend or on a Redis server under load, and the proof that it told the truth.
 //!
-//! It is no benchmark of the network: there is none. What is measured is this process, with all nodes in it.
+//! It is no benchmark of the network: without a server there is none. What is measured is this process, with all nodes
+//! in it. On a server, publications are dated to their sending: delays include the way there.
 //!
 //! # What is measured, and how
 //!
@@ -14,6 +15,7 @@
 //!   that memory did not have. **Latencies** are those of whole queries.
 
 pub mod announcements;
+pub mod backend;
 pub mod bookers;
 pub mod checks;
 pub mod clock;
@@ -33,6 +35,7 @@ pub mod table;
 pub mod truth;
 pub mod watch;
 pub mod weather;
+pub mod witnessed;
 
 use std::io::Write;
 

@@ -46,7 +46,7 @@ pub(super) async fn run(args: &DemoArgs, inputs: Inputs, clock: MarketClock) -> 
     let planned = schedule::compressed(&tasks, args.duration);
     let models: Vec<GpuModel> = stock.gpus.iter().map(|gpu| gpu.model.clone()).collect();
     let (gpus, listed) = (stock.gpus.clone(), stock.gpus.len());
-    let fleet = Arc::new(Fleet::start(&args.nodes, stock.gpus, clock, args.seed).await?);
+    let fleet = Arc::new(Fleet::start(args, stock.gpus, clock).await?);
     let started = fleet.clock.shared().now();
     let [stop_buyers, stop_followers, stop_subscribers] = std::array::from_fn(|_| CancellationToken::new());
 
@@ -89,6 +89,10 @@ pub(super) async fn run(args: &DemoArgs, inputs: Inputs, clock: MarketClock) -> 
     note_memory(&fleet, &mut memory);
     let events = events(&fleet);
     lingering.extend(unless_ended("the nodes", fleet.shutdown()).await);
+    if let Err(error) = fleet.backend.clean().await {
+        // The report is worth more than a tidy server.
+        eprintln!("some kilobytes are left on the server: {error}");
+    }
     stop_subscribers.cancel();
     let mut propagation = Spans::new();
     join_all(subscribers)
@@ -145,7 +149,7 @@ pub(super) async fn run(args: &DemoArgs, inputs: Inputs, clock: MarketClock) -> 
             .map(|(class, bytes)| (class.to_owned(), bytes))
             .collect(),
         seed: args.seed,
-        backend: "embedded",
+        backend: fleet.backend.name(),
         faults: args.faults,
         interrupted: ending == RunEnding::Interrupted,
         seconds: millis(ended.since(started)) / 1_000.0,

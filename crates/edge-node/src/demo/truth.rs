@@ -1,7 +1,8 @@
 //! The judge of every read: what was published when, and how far behind it a value was.
 //!
-//! It hears of publications as the servers' witness, inside the shard's lock and at the instant of the effect, and of
-//! reads from whoever made them. It knows nothing of leases, memory or events: a cache that cheats cannot cheat it.
+//! It hears of publications as the embedded servers' witness, inside the shard's lock and at the instant of the effect; of
+//! a real server's from the nodes' own requests, which are dated back to their sending. It hears of reads from whoever
+//! made them. It knows nothing of leases, memory or events: a cache that cheats cannot cheat it.
 //!
 //! A read of version v is *behind* since the first publication of its key, the first flush of its shard, or the
 //! adoption of a new history, that came after v. Failovers forget: what the servers lost was not published in the
@@ -54,6 +55,8 @@ impl Verdict {
 struct History {
     /// In order; each ends when the next begins.
     lineages: Vec<(Lineage, Moment)>,
+    /// Asked for and not yet answered: one of them may stand already.
+    candidates: Vec<Lineage>,
     flushes: Vec<Publication>,
     keys: HashMap<CacheKey, Vec<Publication>>,
 }
@@ -92,7 +95,10 @@ impl Truth {
             .iter()
             .rposition(|(known, _)| *known == version.lineage)
         else {
-            return Verdict::Fabricated;
+            return match history.candidates.contains(&version.lineage) {
+                true => Verdict::Behind(Duration::ZERO),
+                false => Verdict::Fabricated,
+            };
         };
         let read = (lineage, version.seq);
         let of_key = history
@@ -123,6 +129,11 @@ impl Truth {
         &self.announcements
     }
 
+    /// A node asks for a new history: others may read of it before the answer is heard here.
+    pub fn candidate(&self, shard: Shard, lineage: Lineage) {
+        self.write(shard).candidates.push(lineage);
+    }
+
     fn read(&self, shard: Shard) -> RwLockReadGuard<'_, History> {
         self.shards[place(shard)]
             .read()
@@ -143,17 +154,13 @@ impl Witness for Truth {
                 let mut history = self.write(write.shard);
                 let publication = history.publication(head, at);
                 for change in changes {
-                    history
-                        .keys
-                        .entry(change.key.clone())
-                        .or_default()
-                        .push(publication);
+                    insert(history.keys.entry(change.key.clone()).or_default(), publication);
                 }
             }
             Op::Flush => {
                 let mut history = self.write(write.shard);
                 let publication = history.publication(head, at);
-                history.flushes.push(publication);
+                insert(&mut history.flushes, publication);
             }
             Op::Announce(event) => self.announcements.made(event, at),
             Op::Raise(_) => {}
@@ -161,7 +168,15 @@ impl Witness for Truth {
     }
 
     fn adopted(&self, shard: Shard, head: &Head, at: Moment) {
-        self.write(shard).lineages.push((head.lineage, at));
+        let mut history = self.write(shard);
+        // An event of the new history may have been heard of first.
+        if history
+            .lineages
+            .last()
+            .is_none_or(|(lineage, _)| *lineage != head.lineage)
+        {
+            history.lineages.push((head.lineage, at));
+        }
     }
 
     fn lost(&self, shard: Shard, from: Seq, _at: Moment) {
@@ -197,6 +212,12 @@ impl Default for Truth {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Keeps the order of versions: answers of different nodes are heard in any order.
+fn insert(publications: &mut Vec<Publication>, publication: Publication) {
+    let place = publications.partition_point(|known| known.version <= publication.version);
+    publications.insert(place, publication);
 }
 
 /// The first publication after a version.

@@ -3,7 +3,7 @@
 //! It changes nothing about the memory. Measured are removals and replacements by events, at the instant they take
 //! effect; not the node's own writes, which it replaces itself, nor entries that nobody held.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cache_core::{
     Begun, CacheKey, Clock, Entry, Finished, Flight, LocalLimits, LocalStore, LocalStores, LocalUsage,
@@ -24,6 +24,8 @@ struct Watch {
     truth: Arc<Truth>,
     clock: SystemClock,
     delays: Arc<Mutex<Spans>>,
+    /// Effects of changes that were not heard of yet: an event may come before its writer has its answer.
+    early: Arc<Mutex<Vec<(CacheKey, Seq, Moment)>>>,
 }
 
 struct WatchedStore {
@@ -39,6 +41,7 @@ impl WatchedStores {
             truth,
             clock,
             delays: Arc::default(),
+            early: Arc::default(),
         };
         Self { inner, watch }
     }
@@ -46,12 +49,27 @@ impl WatchedStores {
     /// The delays noted so far.
     #[must_use]
     pub fn delays(&self) -> Spans {
-        self.watch
-            .delays
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let early = std::mem::take(&mut *locked(&self.watch.early));
+        for (key, seq, at) in early {
+            self.watch.note(&key, seq, at);
+        }
+        locked(&self.watch.delays).clone()
     }
+}
+
+impl Watch {
+    /// Notes the delay of an effect, if its publication is known.
+    fn note(&self, key: &CacheKey, seq: Seq, at: Moment) -> bool {
+        let published = self.truth.publication_of(key, seq);
+        if let Some(published) = published {
+            locked(&self.delays).record(at.since(published));
+        }
+        published.is_some()
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl LocalStores for WatchedStores {
@@ -79,16 +97,11 @@ impl LocalStore for WatchedStore {
     fn supersede(&self, key: &CacheKey, seq: Seq, replacement: Replacement) -> bool {
         let own = matches!(replacement, Replacement::Always(_));
         let superseded = self.inner.supersede(key, seq, replacement);
-        if superseded
-            && !own
-            && let Some(published) = self.watch.truth.publication_of(key, seq)
-        {
-            let delay = self.watch.clock.now().since(published);
-            self.watch
-                .delays
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .record(delay);
+        if superseded && !own {
+            let now = self.watch.clock.now();
+            if !self.watch.note(key, seq, now) {
+                locked(&self.watch.early).push((key.clone(), seq, now));
+            }
         }
         superseded
     }

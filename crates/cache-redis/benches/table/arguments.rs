@@ -1,0 +1,37 @@
+//! What follows `cargo xtask bench redis`.
+//!
+//! Cargo's own `--bench` is accepted and means nothing.
+
+use cache_redis::Settings;
+
+/// The arguments.
+pub(crate) struct Arguments {
+    pub(crate) settings: Settings,
+    pub(crate) json: bool,
+    /// Repetitions of what is measured one by one.
+    pub(crate) rounds: usize,
+}
+
+impl Arguments {
+    pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
+        let (mut url, mut json, mut rounds) = (None, false, 5_000);
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--bench" => {}
+                "--json" => json = true,
+                "--quick" => rounds = 500,
+                "--url" => url = words.next(),
+                other => return Err(format!("unknown argument {other}; {USAGE}")),
+            }
+        }
+        let url = url.ok_or_else(|| format!("no server is named; {USAGE}"))?;
+        let settings = Settings::from_url(&url).map_err(|error| error.to_string())?;
+        Ok(Self {
+            settings: settings.with_prefix(format!("bench-{}", std::process::id())),
+            json,
+            rounds,
+        })
+    }
+}
+
+const USAGE: &str = "usage: cargo xtask bench redis -- --url redis://host:port [--quick] [--json]";

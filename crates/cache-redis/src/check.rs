@@ -1,0 +1,204 @@
+//! The report on a server: what it is, and what about it endangers the cache.
+//!
+//! It changes nothing and forbids nothing: a node may start on a server that is reported on.
+
+use std::fmt;
+
+use cache_core::{Lane, Shard, StoreError};
+use redis::{Cmd, Value};
+
+use crate::RedisTier;
+use crate::failure::{Effect, Failure};
+use crate::greeting::{Publishing, field, text};
+use crate::tier::settled;
+
+/// What a server is and what is wrong with it, as [`RedisTier::check`] found it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Report {
+    version: String,
+    findings: Vec<Finding>,
+}
+
+impl Report {
+    /// The server's version, such as `7.0.15`.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// What should be changed; empty when all is well.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+}
+
+/// Something about a server that should be changed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Finding {
+    /// The server may evict heads and logs, which have no end of life; each such loss flushes a shard.
+    EvictsEverything {
+        /// The policy it has.
+        policy: String,
+    },
+    /// The server is limited in memory and evicts nothing: when it is full, values are no longer stored.
+    EvictsNothing,
+    /// The server is older than 7.0. It has no sharded channels, and rights cannot be asked for.
+    Old {
+        /// Its version.
+        version: String,
+    },
+    /// The user lacks rights.
+    LacksRights {
+        /// Commands it may not use on what the prefix owns.
+        commands: Vec<String>,
+    },
+    /// The server's clock and the node's differ by more than a second. No order depends on it; whoever compares
+    /// logs will be misled.
+    ClockDiffers {
+        /// How far the server is ahead of this node, in milliseconds; negative when it is behind.
+        ahead_millis: i64,
+    },
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EvictsEverything { policy } => write!(
+                f,
+                "maxmemory-policy is {policy}, which evicts heads and logs too: set it to volatile-lru, or another volatile one"
+            ),
+            Self::EvictsNothing => f.write_str(
+                "maxmemory is set and maxmemory-policy is noeviction: a full server stores no values; set it to volatile-lru",
+            ),
+            Self::Old { version } => write!(f, "the server is of version {version}: 7.0 or newer is tested"),
+            Self::LacksRights { commands } => write!(
+                f,
+                "the user may not use {} on what the prefix owns: grant them, and the channels of the prefix",
+                commands.join(", ")
+            ),
+            Self::ClockDiffers { ahead_millis } => {
+                write!(f, "the server's clock is {ahead_millis} ms ahead of this node's: synchronise both")
+            }
+        }
+    }
+}
+
+impl RedisTier {
+    /// Asks the server what it is and judges its settings. Call it at the start, and show what it finds.
+    ///
+    /// # Errors
+    /// When the server cannot be asked; a node can start nevertheless.
+    pub async fn check(&self) -> Result<Report, StoreError> {
+        const WHAT: &str = "checking the server";
+        let connection = self.connection(Lane::Bulk).await?;
+        let mut questions = redis::pipe();
+        questions.cmd("INFO").arg("server");
+        questions.cmd("INFO").arg("memory");
+        questions.cmd("TIME");
+        let answers = settled(&connection, connection.request_all(&questions, WHAT).await)?;
+        let unreadable = |_| Failure::corrupt(WHAT);
+        let [server, memory, time] = &answers[..] else {
+            return Err(Failure::corrupt(WHAT).into());
+        };
+        let (server, memory) = (
+            text(server).map_err(unreadable)?,
+            text(memory).map_err(unreadable)?,
+        );
+        let version = field(&server, "redis_version").map_err(unreadable)?.to_owned();
+        let (seconds, micros): (i64, i64) =
+            redis::from_redis_value_ref(time).map_err(|_| Failure::corrupt(WHAT))?;
+        let here = i64::try_from(self.inner.clock.unix_millis()).unwrap_or(i64::MAX);
+        let mut findings = Vec::new();
+        findings.extend(evicts(
+            field(&memory, "maxmemory_policy").unwrap_or_default(),
+            field(&memory, "maxmemory").unwrap_or("0") != "0",
+        ));
+        findings.extend(differs(seconds * 1000 + micros / 1000 - here));
+        if is_old(&version) {
+            findings.push(Finding::Old {
+                version: version.clone(),
+            });
+        } else {
+            findings.extend(self.lacking(connection.publishing).await?);
+        }
+        Ok(Report { version, findings })
+    }
+
+    async fn lacking(&self, publishing: Publishing) -> Result<Option<Finding>, Failure> {
+        const WHAT: &str = "asking for rights";
+        let connection = self.connection(Lane::Bulk).await?;
+        let names = self.names(Shard::barriers(Lane::Bulk));
+        let arguments = [
+            names.head.clone(),
+            names.channel.clone(),
+            publishing.publish().into(),
+            publishing.subscribe().into(),
+        ];
+        let command: Cmd = self.inner.scripts.rights.by_source(&[], &arguments);
+        let answer = connection.request(&command, Effect::None, WHAT).await;
+        let Value::BulkString(answer) = settled(&connection, answer)? else {
+            return Err(Failure::corrupt(WHAT));
+        };
+        let commands: Vec<_> = String::from_utf8_lossy(&answer)
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect();
+        Ok((!commands.is_empty()).then_some(Finding::LacksRights { commands }))
+    }
+}
+
+fn evicts(policy: &str, limited: bool) -> Option<Finding> {
+    if policy.starts_with("volatile-") || (policy == "noeviction" && !limited) {
+        None
+    } else if policy == "noeviction" {
+        Some(Finding::EvictsNothing)
+    } else {
+        Some(Finding::EvictsEverything {
+            policy: policy.to_owned(),
+        })
+    }
+}
+
+fn differs(ahead_millis: i64) -> Option<Finding> {
+    (ahead_millis.abs() > 1_000).then_some(Finding::ClockDiffers { ahead_millis })
+}
+
+fn is_old(version: &str) -> bool {
+    let major = version
+        .split('.')
+        .next()
+        .and_then(|major| major.parse::<u32>().ok());
+    major.is_none_or(|major| major < 7)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_policies_that_keep_heads_are_accepted() {
+        assert_eq!(evicts("volatile-lru", true), None);
+        assert_eq!(evicts("noeviction", false), None);
+        assert_eq!(evicts("noeviction", true), Some(Finding::EvictsNothing));
+        let policy = "allkeys-lru".to_owned();
+        assert_eq!(
+            evicts("allkeys-lru", false),
+            Some(Finding::EvictsEverything { policy })
+        );
+    }
+
+    #[test]
+    fn a_second_of_difference_is_tolerated() {
+        assert_eq!(differs(-1_000), None);
+        assert_eq!(
+            differs(-1_001),
+            Some(Finding::ClockDiffers { ahead_millis: -1_001 })
+        );
+    }
+
+    #[test]
+    fn a_version_that_cannot_be_read_counts_as_old() {
+        assert!(!is_old("7.0.15") && !is_old("10.1"));
+        assert!(is_old("6.2.14") && is_old("unstable"));
+    }
+}

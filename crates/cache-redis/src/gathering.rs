@@ -1,0 +1,169 @@
+//! Reads that come in the same instant share one command: an answer for many keys costs the server and this node little
+//! more than one for a single key.
+//!
+//! Nobody waits for company: the first to come lets whoever is ready go before it, once, and sends what is there then.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use cache_core::{Lane, ServerId};
+use futures_util::future::join_all;
+use redis::{Cmd, Value};
+use tokio::sync::oneshot;
+
+use crate::RedisTier;
+use crate::failure::Failure;
+
+/// Keys in one command, at most: more would keep the server's other clients waiting.
+const MOST: usize = 512;
+
+/// Reads of one lane that were not sent yet.
+#[derive(Debug, Default)]
+pub(crate) struct Gathering(Mutex<Vec<Ask>>);
+
+#[derive(Debug)]
+struct Ask {
+    names: Vec<Vec<u8>>,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// The server that answered, and a value for each name, all of one instant.
+type Answer = Result<(ServerId, Vec<Value>), Failure>;
+
+impl Gathering {
+    /// Adds a read; tells whether it is the first, who sends for all.
+    fn add(&self, ask: Ask) -> bool {
+        let mut asks = self.locked();
+        asks.push(ask);
+        asks.len() == 1
+    }
+
+    fn take(&self) -> Vec<Ask> {
+        std::mem::take(&mut *self.locked())
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Vec<Ask>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The first of a gathering. When it goes away before it has sent, the others are let go, and send for themselves.
+struct First<'g>(&'g Gathering);
+
+impl Drop for First<'_> {
+    fn drop(&mut self) {
+        self.0.take();
+    }
+}
+
+impl RedisTier {
+    /// The values under some names, all of one instant.
+    ///
+    /// Dropping the future is safe: those who share its command and have no answer yet ask again.
+    pub(crate) async fn values(&self, lane: Lane, names: Vec<Vec<u8>>, what: &str) -> Answer {
+        let gathering = &self.inner.gatherings[lane.index()];
+        let (sender, mut answer) = oneshot::channel();
+        let ask = Ask {
+            names: names.clone(),
+            answer: sender,
+        };
+        if gathering.add(ask) {
+            let first = First(gathering);
+            tokio::task::yield_now().await;
+            let asks = gathering.take();
+            std::mem::forget(first);
+            let commands = commands(asks).into_iter().map(|asks| self.send(lane, asks, what));
+            join_all(commands).await;
+        }
+        match (&mut answer).await {
+            Ok(answer) => answer,
+            Err(_who_sent_went_away) => self.mget(lane, &names, what).await,
+        }
+    }
+
+    async fn send(&self, lane: Lane, asks: Vec<Ask>, what: &str) {
+        let names: Vec<_> = asks.iter().flat_map(|ask| ask.names.iter().cloned()).collect();
+        let mut answer = self
+            .mget(lane, &names, what)
+            .await
+            .map(|(server, values)| (server, values.into_iter()));
+        for Ask { names, answer: to } in asks {
+            let part = match &mut answer {
+                Ok((server, values)) => Ok((*server, values.by_ref().take(names.len()).collect())),
+                Err(failure) => Err(failure.clone()),
+            };
+            // Who asked may have gone away.
+            let _ = to.send(part);
+        }
+    }
+
+    async fn mget(&self, lane: Lane, names: &[Vec<u8>], what: &str) -> Answer {
+        let mut command = Cmd::with_capacity(names.len() + 1, 64 * names.len());
+        command.arg("MGET");
+        for name in names {
+            command.arg(name.as_slice());
+        }
+        match self.read_command(lane, &command, what).await? {
+            (server, Value::Array(values)) if values.len() == names.len() => Ok((server, values)),
+            _ => Err(Failure::corrupt(what)),
+        }
+    }
+}
+
+/// Splits what was gathered into commands of a bearable size; one read is never split, since it is of one instant.
+fn commands(asks: Vec<Ask>) -> Vec<Vec<Ask>> {
+    let mut commands: Vec<Vec<Ask>> = Vec::new();
+    let mut size = MOST;
+    for ask in asks {
+        if size + ask.names.len() > MOST {
+            commands.push(Vec::new());
+            size = 0;
+        }
+        size += ask.names.len();
+        if let Some(last) = commands.last_mut() {
+            last.push(ask);
+        }
+    }
+    commands
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(names: usize) -> Ask {
+        Ask {
+            names: vec![Vec::new(); names],
+            answer: oneshot::channel().0,
+        }
+    }
+
+    #[test]
+    fn what_fits_shares_a_command_and_no_read_is_split() {
+        let sizes = |asks: Vec<Ask>| -> Vec<Vec<usize>> {
+            let commands = commands(asks).into_iter();
+            commands
+                .map(|asks| asks.iter().map(|ask| ask.names.len()).collect())
+                .collect()
+        };
+        assert_eq!(sizes(vec![ask(2), ask(3)]), [[2, 3]]);
+        assert_eq!(sizes(vec![ask(MOST), ask(1)]), [[MOST], [1]]);
+        assert_eq!(sizes(vec![ask(MOST + 9), ask(1)]), [[MOST + 9], [1]]);
+        assert_eq!(sizes(vec![]), Vec::<Vec<usize>>::new());
+    }
+
+    #[test]
+    fn a_first_that_goes_away_lets_the_others_go() {
+        let gathering = Gathering::default();
+        assert!(gathering.add(ask(1)));
+        let first = First(&gathering);
+        let (sender, mut other) = oneshot::channel();
+        let second = Ask {
+            names: vec![],
+            answer: sender,
+        };
+        assert!(!gathering.add(second));
+        drop(first);
+        assert!(other.try_recv().is_err(), "it is not kept waiting");
+        assert!(gathering.add(ask(1)), "the next is a first again");
+    }
+}

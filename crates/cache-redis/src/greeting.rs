@@ -1,0 +1,125 @@
+//! What is said first on every connection: our name, and who the server is.
+//!
+//! A server is known by what changes when its history may: its run and its replication history, not by its address.
+
+use cache_core::ServerId;
+use redis::aio::{ConnectionLike as _, MultiplexedConnection};
+use redis::{RedisError, RedisResult, Value};
+
+use crate::Settings;
+
+/// How the server takes events.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Publishing {
+    /// By sharded channels: in a cluster, only the servers of the shard carry them.
+    Sharded,
+    /// By plain channels, where the server knows no others.
+    Plain,
+}
+
+impl Publishing {
+    pub(crate) const fn publish(self) -> &'static str {
+        match self {
+            Self::Sharded => "SPUBLISH",
+            Self::Plain => "PUBLISH",
+        }
+    }
+
+    pub(crate) const fn subscribe(self) -> &'static str {
+        match self {
+            Self::Sharded => "SSUBSCRIBE",
+            Self::Plain => "SUBSCRIBE",
+        }
+    }
+}
+
+/// What a server said about itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Greeting {
+    pub(crate) server: ServerId,
+    pub(crate) takes_writes: bool,
+    pub(crate) publishing: Publishing,
+}
+
+impl Greeting {
+    pub(crate) async fn exchange(wire: &mut MultiplexedConnection, settings: &Settings) -> RedisResult<Self> {
+        let mut words = redis::pipe();
+        words.cmd("INFO").arg("server");
+        words.cmd("INFO").arg("replication");
+        words.cmd("COMMAND").arg("INFO").arg("ssubscribe").arg("spublish");
+        words.cmd("CLIENT").arg("SETNAME").arg(&settings.client_name);
+        let answers = wire.req_packed_commands(&words, 0, 4).await?;
+        let answers = answers
+            .into_iter()
+            .map(Value::extract_error)
+            .collect::<RedisResult<Vec<_>>>()?;
+        let [server, replication, commands, _named] = &answers[..] else {
+            return Err(unreadable("the greeting has four answers"));
+        };
+        let (server, replication) = (text(server)?, text(replication)?);
+        let identity = |info, name| {
+            identity(field(info, name)?).ok_or_else(|| unreadable("INFO tells identities of 40 digits"))
+        };
+        let run = identity(&server, "run_id")?;
+        let history = identity(&replication, "master_replid")?;
+        Ok(Self {
+            server: ServerId(run ^ history.rotate_left(32)),
+            takes_writes: field(&replication, "role")? == "master",
+            publishing: publishing(commands),
+        })
+    }
+}
+
+/// The first 64 bits: both are random, and two servers need only differ.
+fn identity(digits: &str) -> Option<u64> {
+    u64::from_str_radix(digits.get(..16)?, 16).ok()
+}
+
+fn publishing(commands: &Value) -> Publishing {
+    let known = |value: &Value| matches!(value, Value::Array(details) if !details.is_empty());
+    match commands {
+        Value::Array(commands) if commands.len() == 2 && commands.iter().all(known) => Publishing::Sharded,
+        _ => Publishing::Plain,
+    }
+}
+
+/// The text of an `INFO` answer.
+pub(crate) fn text(info: &Value) -> RedisResult<String> {
+    redis::from_redis_value_ref(info).map_err(RedisError::from)
+}
+
+/// One field of an `INFO` text.
+pub(crate) fn field<'i>(info: &'i str, name: &str) -> RedisResult<&'i str> {
+    info.lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+        .map(str::trim)
+        .ok_or_else(|| unreadable("INFO lacks a field"))
+}
+
+fn unreadable(what: &'static str) -> RedisError {
+    RedisError::from((redis::ErrorKind::UnexpectedReturnType, what))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_found_by_its_whole_name() {
+        let info = "# Replication\r\nrole:master\r\nmaster_replid2:00\r\nmaster_replid:ab\r\n";
+        assert_eq!(field(info, "role").expect("a role"), "master");
+        assert_eq!(field(info, "master_replid").expect("an identity"), "ab");
+        assert!(field(info, "run_id").is_err());
+    }
+
+    #[test]
+    fn a_server_that_lacks_one_of_the_two_commands_takes_plain_events() {
+        let known = Value::Array(vec![Value::BulkString(b"ssubscribe".to_vec())]);
+        let both = Value::Array(vec![known.clone(), known.clone()]);
+        assert_eq!(publishing(&both), Publishing::Sharded);
+        assert_eq!(
+            publishing(&Value::Array(vec![known, Value::Nil])),
+            Publishing::Plain
+        );
+    }
+}

@@ -1,0 +1,103 @@
+//! The names of everything in the server: keys and channels, all of one shard under one hash tag.
+//!
+//! One tag is one slot of a cluster, so that a script may touch all of its shard. It reads and writes nothing.
+
+use std::collections::HashMap;
+
+use cache_core::{CacheKey, Lane, Shard};
+
+/// The names of all shards under one prefix.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    shards: [Vec<Names>; 2],
+    channels: HashMap<Vec<u8>, Shard>,
+}
+
+/// The names of one shard.
+#[derive(Debug)]
+pub(crate) struct Names {
+    pub(crate) head: Vec<u8>,
+    pub(crate) stream: Vec<u8>,
+    pub(crate) channel: Vec<u8>,
+    tag: String,
+}
+
+impl Names {
+    fn new(prefix: &str, database: u16, shard: Shard) -> Self {
+        let tag = format!("{{{prefix}:{shard}}}");
+        Self {
+            head: format!("{tag}:h").into_bytes(),
+            stream: format!("{tag}:e").into_bytes(),
+            // Channels know no databases: without its number, two databases would hear one another.
+            channel: format!("{tag}:c:{database}").into_bytes(),
+            tag,
+        }
+    }
+
+    pub(crate) fn record(&self, key: &CacheKey) -> Vec<u8> {
+        format!("{}:v:{key}", self.tag).into_bytes()
+    }
+
+    pub(crate) fn lease(&self, key: &CacheKey) -> Vec<u8> {
+        format!("{}:l:{key}", self.tag).into_bytes()
+    }
+}
+
+impl Layout {
+    pub(crate) fn new(prefix: &str, database: u16) -> Self {
+        let names = |lane| {
+            Shard::all(lane)
+                .map(|shard| Names::new(prefix, database, shard))
+                .collect::<Vec<_>>()
+        };
+        let shards = Lane::ALL.map(names);
+        let channels = Lane::ALL
+            .into_iter()
+            .flat_map(Shard::all)
+            .map(|shard| (shards[shard.lane().index()][shard.index()].channel.clone(), shard))
+            .collect();
+        Self { shards, channels }
+    }
+
+    pub(crate) fn of(&self, shard: Shard) -> &Names {
+        &self.shards[shard.lane().index()][shard.index()]
+    }
+
+    pub(crate) fn shard_of_channel(&self, channel: &[u8]) -> Option<Shard> {
+        self.channels.get(channel).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_of_a_shard_has_one_hash_tag_and_no_name_is_used_twice() {
+        let layout = Layout::new("market", 0);
+        let key = CacheKey::from_wire("gpu:id=1");
+        let mut all = std::collections::HashSet::new();
+        for shard in Lane::ALL.into_iter().flat_map(Shard::all) {
+            let names = layout.of(shard);
+            let tag = format!("{{market:{shard}}}:").into_bytes();
+            for name in [
+                names.head.clone(),
+                names.stream.clone(),
+                names.channel.clone(),
+                names.record(&key),
+                names.lease(&key),
+            ] {
+                assert!(name.starts_with(&tag), "{}", String::from_utf8_lossy(&name));
+                assert!(all.insert(name));
+            }
+        }
+    }
+
+    #[test]
+    fn a_channel_names_its_shard_and_databases_have_channels_of_their_own() {
+        let (zero, one) = (Layout::new("market", 0), Layout::new("market", 1));
+        let shard = Shard::barriers(Lane::Critical);
+        assert_eq!(zero.shard_of_channel(&zero.of(shard).channel), Some(shard));
+        assert_eq!(zero.shard_of_channel(&one.of(shard).channel), None);
+    }
+}

@@ -1,0 +1,54 @@
+//! The shared tier on Redis: [`SharedStore`](cache_core::SharedStore) and [`EventBus`](cache_core::EventBus) on a real
+//! server.
+//!
+//! It follows the same rules as the embedded backend: every step of a shard's history is one script. One server that
+//! takes writes, version 7.0 or newer, reached by name over TCP with a user and a password. Clusters, Sentinel and TLS
+//! are not spoken yet, and there are no settings for them; a name that moves to a promoted replica is followed.
+//!
+//! ```no_run
+//! use cache_core::{SharedStore, StoreDescription};
+//! use cache_redis::{RedisTier, Settings};
+//!
+//! # async fn demo() -> Result<(), cache_redis::SettingsError> {
+//! let tier = RedisTier::new(Settings::at("127.0.0.1", 6379).with_prefix("market"))?;
+//! let StoreDescription { connected, used_bytes, .. } = tier.describe().await;
+//! println!("connected: {connected}, bytes: {used_bytes:?}");
+//! # Ok(()) }
+//! ```
+//!
+//! # What lies in the server
+//!
+//! All of a shard is under one hash tag, `{prefix:lane:shard}`:
+//!
+//! | name | what | ends |
+//! | --- | --- | --- |
+//! | `…:h` | head: lineage, newest number and id, floor; 33 bytes | never |
+//! | `…:e` | log: a stream whose entries have the events' numbers | never; trimmed to [`Settings::log_length`] |
+//! | `…:c:database` | channel of events | |
+//! | `…:v:key` | record: lineage, version, end, and the sealed value | with its life |
+//! | `…:l:key` | right to fill a key | with its time |
+//!
+//! Set `maxmemory-policy` to one of the `volatile-` kind, so that heads and logs are never evicted;
+//! [`RedisTier::check`] says so if it is another.
+
+mod bus;
+mod bytes;
+mod check;
+mod connection;
+mod event;
+mod failure;
+mod gathering;
+mod greeting;
+mod head;
+mod layout;
+mod line;
+mod script;
+mod settings;
+mod store;
+mod tier;
+mod upkeep;
+
+pub use check::{Finding, Report};
+pub use settings::{Settings, SettingsError};
+pub use tier::RedisTier;
+pub use upkeep::Owned;

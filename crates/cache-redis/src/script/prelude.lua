@@ -1,0 +1,18 @@
+-- head: 1 format | 8 lineage | 8 id | 8 seq | 8 floor; numbers big-endian and below 2^53
+local function number(n) return struct.pack('>I8', n) end
+local function head_of(lineage, id, seq, floor) return '\1' .. lineage .. id .. struct.pack('>I8I8', seq, floor) end
+local function now()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+-- the version of a record if it is alive, else 0
+local function version_of(record, lineage, floor)
+  if not record or record:byte(1) ~= 1 or record:sub(2, 9) ~= lineage then return 0 end
+  local version = struct.unpack('>I8', record, 10)
+  if version <= floor then return 0 end
+  return version
+end
+-- whether a lease stands: it was given in this lineage, after the newest flush
+local function stands(lease, lineage, floor)
+  return lease and lease:sub(1, 8) == lineage and struct.unpack('>I8', lease, 17) > floor
+end

@@ -1,0 +1,325 @@
+//! The shared store: requests packed, sent, and their answers unpacked.
+//!
+//! Every call is one round trip; reads of the same instant share one. What a script decided is its answer's first byte; no rule is decided here.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cache_core::{
+    Adopted, Adoption, CacheKey, Change, ErrorKind, Expect, FillBegun, FillCommitted, FillToken, Head, Lane,
+    Lineage, NewRecord, Op, ReadFrom, Record, Reply, Seq, ServerTime, Shard, SharedStore, StoreDescription,
+    StoreError, Write, Written,
+};
+use redis::{Cmd, Value};
+
+use crate::RedisTier;
+use crate::bytes::Bytes;
+use crate::event::{flushed, millis, pack};
+use crate::failure::Failure;
+use crate::greeting::{field, text};
+use crate::head::{HEAD_BYTES, unpack_head, unpack_record};
+
+#[async_trait]
+impl SharedStore for RedisTier {
+    /// The server that takes writes answers, whatever copy would do: this tier knows no other.
+    async fn read(
+        &self,
+        shard: Shard,
+        keys: &[CacheKey],
+        _from: ReadFrom,
+    ) -> Result<Reply<Vec<Option<Record>>>, StoreError> {
+        const WHAT: &str = "reading records";
+        let names = self.names(shard);
+        let mut asked = Vec::with_capacity(keys.len() + 1);
+        asked.push(names.head.clone());
+        asked.extend(keys.iter().map(|key| names.record(key)));
+        let (server, values) = self.values(shard.lane(), asked, WHAT).await?;
+        let head = match values.first() {
+            Some(Value::BulkString(head)) => Some(unpack_head(head).ok_or_else(|| Failure::corrupt(WHAT))?),
+            _ => None,
+        };
+        let answer = head.map(|head| values[1..].iter().map(|value| record(value, &head)).collect());
+        Ok(Reply { server, head, answer })
+    }
+
+    async fn begin_fill(
+        &self,
+        shard: Shard,
+        key: &CacheKey,
+        newer_than: Seq,
+        lineage: Lineage,
+        token: FillToken,
+        lease: Duration,
+    ) -> Result<Reply<FillBegun>, StoreError> {
+        const WHAT: &str = "beginning a fill";
+        let names = self.names(shard);
+        let keys = [names.head.clone(), names.record(key), names.lease(key)];
+        let arguments = [
+            packed(lineage.0),
+            packed(token.0),
+            decimal(millis(lease).max(1)),
+            decimal(newer_than.0),
+        ];
+        let connection = self.connection(shard.lane()).await?;
+        let script = &self.inner.scripts.begin_fill;
+        let answer = self.run(&connection, script, &keys, &arguments, WHAT).await?;
+        let (verdict, head, rest) = Verdict::unpack(&answer, WHAT)?;
+        let answer = match (verdict, head) {
+            (Verdict::Refused, _) => None,
+            (Verdict::Code(b'G'), _) => Some(FillBegun::Lease),
+            (Verdict::Code(b'W'), _) => Some(FillBegun::Wait(Duration::from_millis(number(rest, WHAT)?))),
+            (Verdict::Code(b'V'), Some(head)) => {
+                let record = unpack_record(rest, &head).ok_or_else(|| Failure::corrupt(WHAT))?;
+                Some(FillBegun::Found(record))
+            }
+            _ => return Err(Failure::corrupt(WHAT).into()),
+        };
+        Ok(Reply {
+            server: connection.server,
+            head,
+            answer,
+        })
+    }
+
+    async fn commit_fill(
+        &self,
+        shard: Shard,
+        key: &CacheKey,
+        lineage: Lineage,
+        token: FillToken,
+        record: Option<NewRecord>,
+    ) -> Result<Reply<FillCommitted>, StoreError> {
+        const WHAT: &str = "committing a fill";
+        record.as_ref().map_or(Ok(()), lives)?;
+        let names = self.names(shard);
+        let keys = [names.head.clone(), names.record(key), names.lease(key)];
+        let (life, body) = match &record {
+            Some(record) => (decimal(millis(record.ttl)), record.body.to_vec()),
+            None => Default::default(),
+        };
+        let arguments = [packed(lineage.0), packed(token.0), life, body];
+        let connection = self.connection(shard.lane()).await?;
+        let script = &self.inner.scripts.commit_fill;
+        let answer = self.run(&connection, script, &keys, &arguments, WHAT).await?;
+        let (verdict, head, rest) = Verdict::unpack(&answer, WHAT)?;
+        let answer = match (verdict, head, record) {
+            (Verdict::Refused, ..) => None,
+            (Verdict::Code(b'X'), ..) => Some(FillCommitted::Rejected),
+            (Verdict::Code(b'R'), ..) => Some(FillCommitted::Released),
+            (Verdict::Code(b'S'), Some(head), Some(record)) => Some(FillCommitted::Stored(Record {
+                version: head.seq,
+                expires: ServerTime(number(rest, WHAT)?),
+                body: record.body,
+            })),
+            _ => return Err(Failure::corrupt(WHAT).into()),
+        };
+        Ok(Reply {
+            server: connection.server,
+            head,
+            answer,
+        })
+    }
+
+    async fn write(&self, write: Write) -> Result<Reply<Written>, StoreError> {
+        const WHAT: &str = "writing";
+        acceptable(&write)?;
+        let connection = self.connection(write.shard.lane()).await?;
+        let names = self.names(write.shard);
+        let payload = pack(&write.op);
+        let mut keys = vec![names.head.clone(), names.stream.clone()];
+        let mut arguments = vec![
+            packed(write.lineage.0),
+            packed(write.id.0),
+            payload.log,
+            payload.event,
+            names.channel.clone(),
+            decimal(u64::from(self.inner.settings.log_length)),
+            connection.publishing.publish().into(),
+            step(&write.op).into(),
+        ];
+        let mut add = |key: &CacheKey, change: [Vec<u8>; 3]| {
+            keys.extend([names.record(key), names.lease(key)]);
+            arguments.extend(change);
+        };
+        match &write.op {
+            Op::Change(changes) => changes
+                .iter()
+                .for_each(|change| add(&change.key, change_words(change))),
+            Op::Raise(barrier) => add(&barrier.key(), [vec![], decimal(millis(BARRIER_LIFE)), vec![]]),
+            Op::Flush | Op::Announce(_) => {}
+        }
+        let script = &self.inner.scripts.write;
+        let answer = self.run(&connection, script, &keys, &arguments, WHAT).await?;
+        let (verdict, head, rest) = Verdict::unpack(&answer, WHAT)?;
+        let answer = match verdict {
+            Verdict::Refused => None,
+            Verdict::Code(b'D') => Some(Written::Done),
+            Verdict::Code(b'U') => {
+                complain(write.shard, rest);
+                Some(Written::Done)
+            }
+            Verdict::Code(b'C') => Some(Written::Conflict {
+                found: Seq(number(rest, WHAT)?),
+            }),
+            Verdict::Code(_) => return Err(Failure::corrupt(WHAT).into()),
+        };
+        Ok(Reply {
+            server: connection.server,
+            head,
+            answer,
+        })
+    }
+
+    async fn adopt(&self, adoption: Adoption) -> Result<Reply<Adopted>, StoreError> {
+        const WHAT: &str = "adopting a shard";
+        let connection = self.connection(adoption.shard.lane()).await?;
+        let names = self.names(adoption.shard);
+        let keys = [names.head.clone(), names.stream.clone()];
+        let arguments = [
+            adoption.from.map(|from| packed(from.0)).unwrap_or_default(),
+            packed(adoption.to.0),
+            packed(adoption.id.0),
+            decimal(adoption.hint.0),
+            flushed(),
+            names.channel.clone(),
+            connection.publishing.publish().into(),
+        ];
+        let script = &self.inner.scripts.adopt;
+        let answer = self.run(&connection, script, &keys, &arguments, WHAT).await?;
+        let (verdict, head, rest) = Verdict::unpack(&answer, WHAT)?;
+        let answer = match verdict {
+            Verdict::Refused => Adopted::Lost,
+            Verdict::Code(b'D') => Adopted::Won,
+            Verdict::Code(b'U') => {
+                complain(adoption.shard, rest);
+                Adopted::Won
+            }
+            Verdict::Code(_) => return Err(Failure::corrupt(WHAT).into()),
+        };
+        Ok(Reply {
+            server: connection.server,
+            head,
+            answer: Some(answer),
+        })
+    }
+
+    async fn describe(&self) -> StoreDescription {
+        let mut command = Cmd::new();
+        command.arg("INFO").arg("memory");
+        let answer = self
+            .read_command(Lane::Bulk, &command, "describing the server")
+            .await;
+        let memory = answer.ok().and_then(|(_, answer)| text(&answer).ok());
+        let bytes = |name| -> Option<u64> { field(memory.as_deref()?, name).ok()?.parse().ok() };
+        StoreDescription {
+            backend: "redis",
+            connected: memory.is_some(),
+            used_bytes: bytes("used_memory"),
+            // Zero says that the server limits itself in nothing.
+            max_bytes: bytes("maxmemory").filter(|max| *max > 0),
+        }
+    }
+}
+
+/// What a script decided.
+enum Verdict {
+    /// There is no head, or it is of another lineage.
+    Refused,
+    Code(u8),
+}
+
+impl Verdict {
+    /// The verdict, the head that stands now, and what else the script said.
+    fn unpack<'a>(answer: &'a [u8], what: &str) -> Result<(Self, Option<Head>, &'a [u8]), Failure> {
+        let corrupt = || Failure::corrupt(what);
+        let (code, rest) = answer.split_first().ok_or_else(corrupt)?;
+        if *code == b'N' {
+            return Ok((Self::Refused, None, rest));
+        }
+        let (head, rest) = rest.split_at_checked(HEAD_BYTES).ok_or_else(corrupt)?;
+        let head = unpack_head(head).ok_or_else(corrupt)?;
+        let verdict = if *code == b'L' {
+            Self::Refused
+        } else {
+            Self::Code(*code)
+        };
+        Ok((verdict, Some(head), rest))
+    }
+}
+
+fn record(value: &Value, head: &Head) -> Option<Record> {
+    match value {
+        Value::BulkString(bytes) => unpack_record(bytes, head),
+        _ => None,
+    }
+}
+
+/// What a step does to memory: only what stores a value may be refused for want of it.
+fn step(op: &Op) -> &'static str {
+    match op {
+        Op::Change(changes) if changes.iter().any(|change| change.record.is_some()) => "S",
+        Op::Flush => "F",
+        _ => "",
+    }
+}
+
+fn change_words(change: &Change) -> [Vec<u8>; 3] {
+    let expect = match change.expect {
+        Expect::Any => Vec::new(),
+        Expect::Version(version) => decimal(version.0),
+    };
+    match &change.record {
+        Some(record) => [expect, decimal(millis(record.ttl)), record.body.to_vec()],
+        None => [expect, Vec::new(), Vec::new()],
+    }
+}
+
+/// Refuses what a script would refuse whatever the state.
+fn acceptable(write: &Write) -> Result<(), StoreError> {
+    match &write.op {
+        Op::Change(changes) => changes
+            .iter()
+            .filter_map(|change| change.record.as_ref())
+            .try_for_each(lives),
+        Op::Raise(barrier) if !write.shard.holds_barriers() => Err(StoreError::new(
+            ErrorKind::Rejected,
+            format!(
+                "{barrier:?} was raised in shard {}, which holds keys",
+                write.shard
+            ),
+        )),
+        Op::Raise(_) | Op::Flush | Op::Announce(_) => Ok(()),
+    }
+}
+
+fn lives(record: &NewRecord) -> Result<(), StoreError> {
+    if record.ttl < Duration::from_millis(1) {
+        let message = format!(
+            "a record must live for at least a millisecond, not {:?}",
+            record.ttl
+        );
+        return Err(StoreError::new(ErrorKind::Rejected, message));
+    }
+    Ok(())
+}
+
+/// A step that stands but could not be published: the others find it by the next heartbeat, later than they should.
+fn complain(shard: Shard, said: &[u8]) {
+    let said = String::from_utf8_lossy(said);
+    tracing::error!(%shard, %said, "the server refuses to publish; grant the right to the channels of the prefix");
+}
+
+fn packed(number: u64) -> Vec<u8> {
+    number.to_be_bytes().to_vec()
+}
+
+fn decimal(number: u64) -> Vec<u8> {
+    number.to_string().into_bytes()
+}
+
+fn number(bytes: &[u8], what: &str) -> Result<u64, Failure> {
+    Bytes::new(bytes).number().ok_or_else(|| Failure::corrupt(what))
+}
+
+/// How long a barrier stands. Longer than any value it could still concern.
+const BARRIER_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);

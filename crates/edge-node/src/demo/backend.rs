@@ -1,0 +1,122 @@
+//! What the fleet runs on: the embedded backend, or a Redis server.
+//!
+//! It hands each node its two ports and knows nothing else of the run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cache_core::{Clock as _, Entropy as _, ErrorKind, LocalStores, StoreError, SystemClock, SystemEntropy};
+use cache_memory::Hub;
+use cache_redis::{RedisTier, Report, Settings};
+use edge_cache::Ports;
+
+use super::truth::Truth;
+use super::witnessed::WitnessedStore;
+
+/// A backend.
+pub enum Backend {
+    /// In this process.
+    Embedded(Hub),
+    /// On a server.
+    Redis(Box<Redis>),
+}
+
+/// A server, and who is told of what is written to it.
+pub struct Redis {
+    settings: Settings,
+    truth: Arc<Truth>,
+    clock: SystemClock,
+}
+
+impl Backend {
+    /// In this process, all drawn from `seed`.
+    #[must_use]
+    pub fn embedded(seed: u64, truth: &Arc<Truth>, clock: SystemClock) -> Self {
+        let hub = Hub::builder()
+            .seed(seed)
+            .clock(Arc::new(clock))
+            .witness(Arc::clone(truth) as Arc<dyn cache_memory::Witness>);
+        Self::Embedded(hub.build())
+    }
+
+    /// On the server at this address, under names that no other run has. Findings about the server are told to whoever
+    /// listens on standard error.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or asked.
+    pub async fn redis(
+        mut settings: Settings,
+        truth: &Arc<Truth>,
+        clock: SystemClock,
+    ) -> Result<Self, String> {
+        settings.prefix = format!("demo-{:016x}", SystemEntropy::new().draw() ^ clock.unix_millis());
+        let tier = RedisTier::new(settings.clone()).map_err(|error| error.to_string())?;
+        let report = patiently(&tier).await.map_err(|error| error.to_string())?;
+        for finding in report.findings() {
+            eprintln!("redis: {finding}");
+        }
+        Ok(Self::Redis(Box::new(Redis {
+            settings,
+            truth: Arc::clone(truth),
+            clock,
+        })))
+    }
+
+    /// The word for it in reports.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Embedded(_) => "embedded",
+            Self::Redis(_) => "redis",
+        }
+    }
+
+    /// A node's ports, over connections of its own.
+    ///
+    /// # Errors
+    /// When the node's name cannot be a client's name.
+    pub fn ports(&self, node: &str, local: Arc<dyn LocalStores>) -> Result<Ports, String> {
+        match self {
+            Self::Embedded(hub) => {
+                let endpoint = Arc::new(hub.endpoint(node));
+                Ok(Ports::new(local, endpoint.clone(), endpoint))
+            }
+            Self::Redis(redis) => {
+                let settings = redis.settings.clone().with_client_name(node);
+                let tier = Arc::new(RedisTier::new(settings).map_err(|error| error.to_string())?);
+                let store = WitnessedStore::new(tier.clone(), Arc::clone(&redis.truth), redis.clock.clone());
+                Ok(Ports::new(local, Arc::new(store), tier))
+            }
+        }
+    }
+
+    /// Leaves nothing behind.
+    ///
+    /// # Errors
+    /// When the server cannot be reached any more; what is left are heads and logs, some kilobytes.
+    pub async fn clean(&self) -> Result<(), String> {
+        if let Self::Redis(redis) = self {
+            let tier = RedisTier::new(redis.settings.clone()).map_err(|error| error.to_string())?;
+            tier.forget().await.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+/// The report on a server that may just be starting.
+async fn patiently(tier: &RedisTier) -> Result<Report, StoreError> {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        match tier.check().await {
+            Err(error)
+                if error.kind() == ErrorKind::Unavailable && tokio::time::Instant::now() < deadline =>
+            {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            report => return report,
+        }
+    }
+}
+
+/// As long as a server on a busy machine may take to start.
+const PATIENCE: Duration = Duration::from_secs(5);

@@ -1,0 +1,170 @@
+//! A Redis server in a container of its own, gone with the test.
+//!
+//! It decides nothing about the image: the task that starts the tests names it.
+
+use std::time::Duration;
+
+use cache_redis::Settings;
+use redis::Value;
+use redis::aio::MultiplexedConnection;
+use testcontainers::core::{ContainerPort, WaitFor};
+use testcontainers::runners::AsyncRunner as _;
+use testcontainers::{ContainerAsync, GenericImage, ImageExt as _};
+
+/// A server.
+pub(crate) struct Server {
+    container: Option<ContainerAsync<GenericImage>>,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    inside: String,
+}
+
+impl Server {
+    /// An empty server without limits.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// A server with further options of its command line.
+    pub(crate) async fn start_with(options: &[&str]) -> Self {
+        let image = environment("TEST_REDIS_IMAGE").unwrap_or_else(|| "redis:7.0".to_owned());
+        let (name, tag) = image.rsplit_once(':').unwrap_or((&image, "latest"));
+        let port = ContainerPort::Tcp(6379);
+        let quiet = ["redis-server", "--save", "", "--protected-mode", "no"];
+        let container = GenericImage::new(name, tag)
+            .with_exposed_port(port)
+            .with_wait_for(WaitFor::message_on_stdout("Ready to accept connections"))
+            // Named, so that its address there can be asked for.
+            .with_network("bridge")
+            .with_cmd(quiet.iter().chain(options).copied())
+            .start()
+            .await
+            .unwrap_or_else(|error| {
+                panic!("cannot start {image}; `cargo xtask test-integration` provides it: {error}")
+            });
+        let inside = container
+            .get_bridge_ip_address()
+            .await
+            .expect("an address")
+            .to_string();
+        let host = container.get_host().await.expect("a host").to_string();
+        let port = container.get_host_port_ipv4(port).await.expect("a port");
+        Self {
+            container: Some(container),
+            host: if host == "localhost" {
+                "127.0.0.1".to_owned()
+            } else {
+                host
+            },
+            port,
+            inside,
+        }
+    }
+
+    /// Settings that reach it.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings::at(&self.host, self.port).with_prefix("test")
+    }
+
+    /// A connection for commands that no tier would send.
+    pub(crate) async fn connect(&self) -> MultiplexedConnection {
+        redis::Client::open((self.host.as_str(), self.port))
+            .expect("an address")
+            .get_multiplexed_async_connection()
+            .await
+            .expect("a server that was started")
+    }
+
+    /// Runs one command.
+    pub(crate) async fn command(&self, words: &[&str]) -> Value {
+        let mut command = redis::Cmd::new();
+        for word in words {
+            command.arg(*word);
+        }
+        command
+            .query_async(&mut self.connect().await)
+            .await
+            .unwrap_or_else(|error| panic!("{words:?}: {error}"))
+    }
+
+    /// Kills it, as `kill -9` does.
+    pub(crate) async fn kill(&mut self) {
+        if let Some(container) = self.container.take() {
+            container
+                .rm()
+                .await
+                .expect("a container that runs can be removed");
+        }
+    }
+
+    /// Ends it and starts it again with what it saved last.
+    pub(crate) async fn restart(&mut self) {
+        let container = self.container();
+        container
+            .stop()
+            .await
+            .expect("a container that runs can be stopped");
+        container
+            .start()
+            .await
+            .expect("a stopped container can be started");
+        self.port = self.container().get_host_port_ipv4(6379).await.expect("a port");
+        self.inside = self
+            .container()
+            .get_bridge_ip_address()
+            .await
+            .expect("an address")
+            .to_string();
+        crate::nodes::eventually("the server answers", Duration::from_secs(20), async || {
+            let client = redis::Client::open((self.host.as_str(), self.port)).expect("an address");
+            match client.get_multiplexed_async_connection().await {
+                Ok(mut connection) => redis::cmd("PING").exec_async(&mut connection).await.is_ok(),
+                Err(_not_yet) => false,
+            }
+        })
+        .await;
+    }
+
+    /// Stops its process in the middle of whatever it does, until it is thawed.
+    pub(crate) async fn freeze(&self) {
+        self.container()
+            .pause()
+            .await
+            .expect("a container that runs can be paused");
+    }
+
+    pub(crate) async fn thaw(&self) {
+        self.container()
+            .unpause()
+            .await
+            .expect("a paused container can go on");
+    }
+
+    /// Becomes a replica of another server, and waits until it holds a copy.
+    pub(crate) async fn follow(&self, master: &Self) {
+        self.command(&["REPLICAOF", &master.inside, "6379"]).await;
+        crate::nodes::eventually("the replica has a copy", Duration::from_secs(20), async || {
+            let info: String =
+                redis::from_redis_value(self.command(&["INFO", "replication"]).await).expect("text");
+            info.contains("master_link_status:up")
+        })
+        .await;
+    }
+
+    /// Takes writes from now on, with whatever it holds.
+    pub(crate) async fn promote(&self) {
+        self.command(&["REPLICAOF", "NO", "ONE"]).await;
+    }
+
+    fn container(&self) -> &ContainerAsync<GenericImage> {
+        self.container.as_ref().expect("it was not killed")
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test binary is its own composition root"
+)]
+pub(crate) fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
