@@ -3,8 +3,10 @@
 //! They say nothing about how a store keeps its word, only what the word is; the conformance suite holds every
 //! store to it.
 
+mod decision;
 mod memory;
 mod request;
+mod timeline;
 
 use std::time::Duration;
 
@@ -15,8 +17,10 @@ use crate::{
     Booking, BookingId, BookingLedgerError, BookingStoreError, Fence, GpuId, PriceVersion, StoreTime,
 };
 
+pub use decision::{BookingRequest, Reach, Scope, decide};
 pub use memory::MemoryBookings;
 pub use request::{CancelRequest, ConfirmRequest, HoldRequest, RequestHash};
+pub use timeline::{Timeline, Transition};
 
 /// How long a decided request is remembered under its idempotency key, by the store's clock: a client that lost
 /// an answer on Friday evening has resolved it within a day or never will.

@@ -4,7 +4,6 @@
 
 mod keys;
 mod log;
-mod timeline;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,10 +14,9 @@ use dashmap::DashMap;
 
 use self::keys::Keys;
 use self::log::Log;
-use self::timeline::{Timeline, Transition};
 use super::{
     BookingLedger, BookingOutcome, BookingStore, CancelRequest, ChangeKind, Changes, ConfirmRequest, Cursor,
-    Guarantee, HoldRequest, Occupancy,
+    Guarantee, HoldRequest, Occupancy, Timeline, Transition,
 };
 use crate::{
     Booking, BookingId, BookingLedgerError, BookingState, BookingStoreError, ErrorKind, GpuId, PriceVersion,

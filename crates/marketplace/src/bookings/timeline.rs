@@ -1,6 +1,7 @@
 //! One GPU's bookings and every decision about them, as pure functions of the request and the instant.
 //!
-//! It takes no lock, reads no clock and publishes nothing: the store around it does.
+//! It takes no lock, reads no clock and publishes nothing: the store around it does. Every store decides by this one
+//! code, whether it keeps a timeline in memory or loads from a database the part that a request can touch.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -11,12 +12,19 @@ use crate::{
 };
 
 /// What a decision did, and the booking right after it.
-pub(super) type Transition = (ChangeKind, Booking);
+pub type Transition = (ChangeKind, Booking);
 
 /// The bookings of one GPU. Those that take their interval are disjoint, so ordering them by start makes every
 /// overlap check a look at one neighbour.
-#[derive(Default)]
-pub(super) struct Timeline {
+///
+/// ```
+/// use marketplace::{Fence, PriceVersion, StoreTime};
+/// use marketplace::bookings::Timeline;
+/// let timeline = Timeline::loaded(Fence(7), PriceVersion(2), []);
+/// assert_eq!(timeline.at(StoreTime::from_millis(0)), (None, None), "nobody has it, and nobody will");
+/// ```
+#[derive(Debug, Default)]
+pub struct Timeline {
     last_fence: u64,
     price: PriceVersion,
     bookings: HashMap<BookingId, Booking>,
@@ -26,7 +34,46 @@ pub(super) struct Timeline {
 }
 
 impl Timeline {
-    pub(super) fn hold(
+    /// A GPU's last fence, its base price's version, and the bookings of it that a decision may depend on.
+    pub fn loaded(fence: Fence, price: PriceVersion, bookings: impl IntoIterator<Item = Booking>) -> Self {
+        let mut timeline = Self {
+            last_fence: fence.0,
+            price,
+            ..Self::default()
+        };
+        for booking in bookings {
+            if booking.state.takes_its_interval() {
+                let start = booking.interval.start();
+                timeline.by_start.insert(start, booking.id.clone());
+            }
+            timeline.bookings.insert(booking.id.clone(), booking);
+        }
+        timeline
+    }
+
+    /// The fence of the last grant.
+    #[must_use]
+    pub fn fence(&self) -> Fence {
+        Fence(self.last_fence)
+    }
+
+    /// The base price's version.
+    #[must_use]
+    pub fn price(&self) -> PriceVersion {
+        self.price
+    }
+
+    /// Whether booking `id` is one of these.
+    #[must_use]
+    pub fn knows(&self, id: &BookingId) -> bool {
+        self.bookings.contains_key(id)
+    }
+
+    /// Takes the interval when it is free at `now`, as booking `id`; what was changed is added to `out`.
+    ///
+    /// # Errors
+    /// `Rejected` when the interval is already over or its cost does not fit.
+    pub fn hold(
         &mut self,
         request: &HoldRequest,
         id: BookingId,
@@ -70,7 +117,8 @@ impl Timeline {
         Ok(BookingOutcome::Won { id, fence })
     }
 
-    pub(super) fn confirm(
+    /// Buys a hold, as [`BookingStore::confirm`](crate::BookingStore::confirm) says.
+    pub fn confirm(
         &mut self,
         request: &ConfirmRequest,
         now: StoreTime,
@@ -95,7 +143,8 @@ impl Timeline {
         }
     }
 
-    pub(super) fn cancel(
+    /// Gives a booking back, as [`BookingStore::cancel`](crate::BookingStore::cancel) says.
+    pub fn cancel(
         &mut self,
         request: &CancelRequest,
         now: StoreTime,
@@ -137,7 +186,7 @@ impl Timeline {
     }
 
     /// Expires booking `id` if it is a hold that has lapsed; says whether it did.
-    pub(super) fn expire(&mut self, id: &BookingId, now: StoreTime, out: &mut Vec<Transition>) -> bool {
+    pub fn expire(&mut self, id: &BookingId, now: StoreTime, out: &mut Vec<Transition>) -> bool {
         let lapsed = self
             .bookings
             .get(id)
@@ -148,11 +197,14 @@ impl Timeline {
         lapsed
     }
 
-    pub(super) fn reprice(&mut self, version: PriceVersion) {
+    /// Declares `version` the newest of the base price, unless a newer one is known.
+    pub fn reprice(&mut self, version: PriceVersion) {
         self.price = self.price.max(version);
     }
 
-    pub(super) fn booking(&self, id: &BookingId, now: StoreTime) -> Option<Booking> {
+    /// The booking as it stands at `now`.
+    #[must_use]
+    pub fn booking(&self, id: &BookingId, now: StoreTime) -> Option<Booking> {
         self.bookings.get(id).map(|booking| Booking {
             state: booking.state_at(now),
             ..booking.clone()
@@ -160,7 +212,8 @@ impl Timeline {
     }
 
     /// Who has the GPU at `at`, and when time alone changes that.
-    pub(super) fn at(&self, at: StoreTime) -> (Option<Holder>, Option<StoreTime>) {
+    #[must_use]
+    pub fn at(&self, at: StoreTime) -> (Option<Holder>, Option<StoreTime>) {
         let stands = |id: &BookingId| self.bookings.get(id).filter(|booking| !has_lapsed(booking, at));
         let latest = self
             .by_start
@@ -186,7 +239,7 @@ impl Timeline {
     }
 
     /// Drops what has been over for longer than [`KEY_RETENTION`] and returns the names of it.
-    pub(super) fn forget_before(&mut self, now: StoreTime) -> Vec<BookingId> {
+    pub fn forget_before(&mut self, now: StoreTime) -> Vec<BookingId> {
         let old = |over: StoreTime| over.plus(KEY_RETENTION) <= now;
         let mut forgotten = Vec::new();
         while let Some((_, id)) = self.given_back.pop_front_if(|(at, _)| old(*at)) {
