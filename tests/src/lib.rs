@@ -1,8 +1,10 @@
-//! What the test binaries share: a fleet of nodes over the embedded backend, under virtual time.
+//! What the test binaries share: a fleet of nodes over the embedded backend, under virtual time,
+//! and a server of a test's own.
 //!
 //! It asserts nothing itself.
 
 mod fleet;
+pub mod postgres;
 
 pub use fleet::{Fleet, FleetOptions, Node, Wrap};
 

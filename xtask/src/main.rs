@@ -14,6 +14,7 @@ mod ci;
 mod demo;
 mod sim;
 mod test;
+mod test_postgres;
 mod tidy;
 
 /// The project's tasks.
@@ -34,6 +35,8 @@ enum Task {
     Demo(demo::Args),
     /// Run all hermetic tests, including the examples in the documentation
     Test(test::Args),
+    /// Run the tests on a PostgreSQL server that they start themselves
+    TestPostgres(test_postgres::Args),
     /// Run one of the known benchmarks
     Bench(bench::Args),
     /// Run the simulation over many seeds
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::Demo(args) => demo::run(&args),
         Task::Test(args) => test::run(&args),
+        Task::TestPostgres(args) => test_postgres::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Sim(args) => sim::run(&args),
     };
