@@ -23,7 +23,7 @@ impl Subject for Databases {
         let address = self.server.database(&format!("bookings_{number}"));
         migrate(&address).await.expect("an empty database is migrated");
         let settings = Settings {
-            connections: 8.try_into().expect("not zero"),
+            connections: 6.try_into().expect("not zero"),
             ..Settings::default()
         };
         let store = PostgresBookings::connect(&address, settings, Time::Given(clock)).await;
@@ -35,7 +35,7 @@ impl Subject for Databases {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn it_conforms_to_the_booking_ports() {
     let databases = Databases {
-        server: Server::start(&["max_connections=400"]),
+        server: Server::start(&["max_connections=600"]),
         made: AtomicU32::new(0),
     };
     conformance::booking_store(&databases).await;

@@ -3,6 +3,7 @@
 //! It runs only when it is named, since it needs PostgreSQL's programs: `cargo xtask test-postgres`.
 
 mod conformance;
+mod demo;
 mod failures;
 mod proxy;
 mod requests;

@@ -140,6 +140,12 @@ impl Server {
         )
     }
 
+    /// The address of a database as a URL, the way an operator writes it.
+    pub fn url(&self, name: &str) -> String {
+        let folder = self.folder.path().display().to_string().replace('/', "%2F");
+        format!("postgres://postgres@{folder}/{name}")
+    }
+
     /// The socket it listens on.
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join(SOCKET)

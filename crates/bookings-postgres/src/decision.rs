@@ -7,12 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use deadpool_postgres::Transaction;
+use futures_util::future::try_join_all;
 use marketplace::bookings::{BookingRequest, Reach, Scope, Timeline, Transition, decide};
 use marketplace::{
     Booking, BookingId, BookingOutcome, BookingStoreError, ErrorKind, Fence, GpuId, KEY_RETENTION,
     PriceVersion, StoreTime,
 };
 use serde::Serialize;
+use tokio_postgres::types::ToSql;
 
 use crate::fault::Fault;
 use crate::rows::{self, COLUMNS, STANDING};
@@ -30,12 +32,12 @@ pub(crate) async fn decide_once(
     }
     let gpus = scope(transaction, request).await?;
     let locked = lock(transaction, &gpus).await?;
-    let now = locked.now(transaction, time).await?;
-    let named = named(transaction, request).await?;
-    let number = match request.scope() {
-        Scope::Gpus(_) => number(transaction).await?,
-        Scope::Bookings(_) => 0,
-    };
+    // Sent together: the server answers them in one round trip.
+    let (now, named, number) = tokio::try_join!(
+        locked.now(transaction, time),
+        named(transaction, request),
+        number(transaction, request),
+    )?;
     let (outcome, timelines, transitions) = match request.reach(&named) {
         Reach::Named => over(request, locked.timelines(vec![], &named), number, now)?,
         Reach::Overlapping(interval) => {
@@ -49,8 +51,10 @@ pub(crate) async fn decide_once(
             }
         }
     };
-    write(transaction, &timelines, &transitions, now).await?;
-    remember(transaction, request, &outcome, now).await?;
+    tokio::try_join!(
+        write(transaction, &timelines, &transitions, now),
+        remember(transaction, request, &outcome, now),
+    )?;
     Ok(outcome)
 }
 
@@ -253,7 +257,11 @@ async fn lock(transaction: &Transaction<'_>, gpus: &BTreeSet<GpuId>) -> Result<L
     Ok(locked)
 }
 
-async fn number(transaction: &Transaction<'_>) -> Result<i64, Fault> {
+/// A number that no other request has; 0 for a request that is granted nothing.
+async fn number(transaction: &Transaction<'_>, request: &BookingRequest) -> Result<i64, Fault> {
+    if matches!(request.scope(), Scope::Bookings(_)) {
+        return Ok(0);
+    }
     let draw = transaction
         .prepare_cached("select nextval('booking_numbers')")
         .await?;
@@ -285,28 +293,37 @@ async fn write(
     transitions: &[Transition],
     now: StoreTime,
 ) -> Result<(), Fault> {
+    if transitions.is_empty() {
+        return Ok(());
+    }
     let changed: BTreeSet<&GpuId> = transitions.iter().map(|(_, booking)| &booking.gpu).collect();
     let advance = transaction
         .prepare_cached("update gpus set fence = $2, decided = $3 where gpu = $1")
         .await?;
-    for gpu in changed {
-        let fence = timelines.get(gpu).map_or(Fence(0), |timeline| timeline.fence());
-        transaction
-            .execute(
-                &advance,
-                &[&gpu.as_str(), &fence.0.cast_signed(), &now.as_millis()],
-            )
-            .await?;
-    }
     let append = transaction
         .prepare_cached("insert into changes (at, change) values ($1, $2)")
         .await?;
-    for (kind, booking) in transitions {
-        rows::write(transaction, booking).await?;
-        transaction
-            .execute(&append, &[&now.as_millis(), &json(&(kind, booking))?])
-            .await?;
-    }
+    let writing = rows::Writing::prepare(transaction).await?;
+    let advance_all = try_join_all(changed.into_iter().map(|gpu| {
+        let fence = timelines.get(gpu).map_or(Fence(0), |timeline| timeline.fence());
+        let (advance, now) = (&advance, now.as_millis());
+        async move {
+            let of: [&(dyn ToSql + Sync); 3] = [&gpu.as_str(), &fence.0.cast_signed(), &now];
+            transaction.execute(advance, &of).await.map_err(Fault::from)
+        }
+    }));
+    // One after the other: a hold that lapsed has to be out of the way before the next is written.
+    let write_all = async {
+        for (kind, booking) in transitions {
+            let change = json(&(kind, booking))?;
+            let of: [&(dyn ToSql + Sync); 2] = [&now.as_millis(), &change];
+            tokio::try_join!(writing.write(transaction, booking), async {
+                transaction.execute(&append, &of).await.map_err(Fault::from)
+            })?;
+        }
+        Ok(())
+    };
+    tokio::try_join!(advance_all, write_all)?;
     Ok(())
 }
 

@@ -21,8 +21,9 @@ use crate::fault::Fault;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// The most connections at once. 16 by default: decisions take a millisecond, and a server of default settings has
-    /// 100 for all its nodes.
+    /// The most connections at once for decisions, and as many again for reading, so that what a node shows does not wait
+    /// behind what it decides. 8 by default: decisions take a millisecond, and a server of default settings has 100 for
+    /// all its nodes.
     pub connections: NonZeroUsize,
     /// How long a call waits for a connection, for a lock of another booking, and for the answer to its commit, each.
     /// 5 s by default: the decision itself takes milliseconds, so whoever waits longer waits for something broken.
@@ -32,7 +33,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            connections: NonZeroUsize::new(16).expect("16 is not zero"),
+            connections: NonZeroUsize::new(8).expect("8 is not zero"),
             patience: Duration::from_secs(5),
         }
     }

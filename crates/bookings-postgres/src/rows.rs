@@ -7,7 +7,7 @@ use marketplace::{
     Booking, BookingId, BookingState, Currency, Fence, GpuId, Interval, Money, PriceVersion, Quote,
     StoreTime, UserId,
 };
-use tokio_postgres::Row;
+use tokio_postgres::{Row, Statement};
 
 use crate::fault::Fault;
 
@@ -18,54 +18,65 @@ pub(crate) const COLUMNS: &str =
 /// What takes its interval, as the schema's indices have it.
 pub(crate) const STANDING: &str = "state in ('held', 'confirmed', 'done')";
 
-/// Writes a booking as it now stands, whether it is new or not.
-pub(crate) async fn write(transaction: &Transaction<'_>, booking: &Booking) -> Result<(), Fault> {
-    let (state, until) = match booking.state {
-        BookingState::Held { until } => ("held", Some(until.as_millis())),
-        // That a confirmed booking runs or is over follows from the clock; only a release is written.
-        BookingState::Confirmed | BookingState::Active => ("confirmed", None),
-        BookingState::Done => ("done", None),
-        BookingState::Cancelled => ("cancelled", None),
-        BookingState::Expired => ("expired", None),
-    };
-    let update = transaction
-        .prepare_cached("update bookings set ends = $2, state = $3, until = $4, cost = $5 where id = $1")
-        .await?;
-    let (id, ends) = (booking.id.as_str(), booking.interval.end().as_millis());
-    let newly = matches!(booking.state, BookingState::Held { .. });
-    // Only a grant is a hold, and only a hold is new: no other decision writes one.
-    if !newly {
-        transaction
-            .execute(&update, &[&id, &ends, &state, &until, &booking.total_cost.micros])
-            .await?;
-        return Ok(());
+/// The statements that write bookings.
+pub(crate) struct Writing {
+    insert: Statement,
+    update: Statement,
+}
+
+impl Writing {
+    pub(crate) async fn prepare(transaction: &Transaction<'_>) -> Result<Self, Fault> {
+        let insert = "insert into bookings values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+        let update = "update bookings set ends = $2, state = $3, until = $4, cost = $5 where id = $1";
+        Ok(Self {
+            insert: transaction.prepare_cached(insert).await?,
+            update: transaction.prepare_cached(update).await?,
+        })
     }
-    let insert = transaction
-        .prepare_cached(
-            "insert into bookings values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-        )
-        .await?;
-    transaction
-        .execute(
-            &insert,
-            &[
-                &id,
-                &booking.gpu.as_str(),
-                &booking.user.as_str(),
-                &booking.interval.start().as_millis(),
-                &ends,
-                &state,
-                &until,
-                &booking.quote.price_per_hour.micros,
-                &booking.quote.price_per_hour.currency.to_string(),
-                &booking.quote.version.0.cast_signed(),
-                &booking.total_cost.micros,
-                &booking.created.as_millis(),
-                &booking.fence.0.cast_signed(),
-            ],
-        )
-        .await?;
-    Ok(())
+
+    /// Writes a booking as it now stands, whether it is new or not.
+    pub(crate) async fn write(&self, transaction: &Transaction<'_>, booking: &Booking) -> Result<(), Fault> {
+        let (state, until) = match booking.state {
+            BookingState::Held { until } => ("held", Some(until.as_millis())),
+            // That a confirmed booking runs or is over follows from the clock; only a release is written.
+            BookingState::Confirmed | BookingState::Active => ("confirmed", None),
+            BookingState::Done => ("done", None),
+            BookingState::Cancelled => ("cancelled", None),
+            BookingState::Expired => ("expired", None),
+        };
+        let (id, ends) = (booking.id.as_str(), booking.interval.end().as_millis());
+        // Only a grant is a hold, and only a hold is new: no other decision writes one.
+        if until.is_none() {
+            transaction
+                .execute(
+                    &self.update,
+                    &[&id, &ends, &state, &until, &booking.total_cost.micros],
+                )
+                .await?;
+            return Ok(());
+        }
+        transaction
+            .execute(
+                &self.insert,
+                &[
+                    &id,
+                    &booking.gpu.as_str(),
+                    &booking.user.as_str(),
+                    &booking.interval.start().as_millis(),
+                    &ends,
+                    &state,
+                    &until,
+                    &booking.quote.price_per_hour.micros,
+                    &booking.quote.price_per_hour.currency.to_string(),
+                    &booking.quote.version.0.cast_signed(),
+                    &booking.total_cost.micros,
+                    &booking.created.as_millis(),
+                    &booking.fence.0.cast_signed(),
+                ],
+            )
+            .await?;
+        Ok(())
+    }
 }
 
 /// The booking in a row of [`COLUMNS`].

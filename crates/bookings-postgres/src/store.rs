@@ -32,7 +32,8 @@ use crate::{decision, feed, migration, rows};
 ///   seven days, both when [`expire_holds`](BookingStore::expire_holds) is called; bookings are records and are never
 ///   deleted.
 pub struct PostgresBookings {
-    pool: Pool,
+    deciding: Pool,
+    reading: Pool,
     time: Time,
     patience: Duration,
     guarantee: Guarantee,
@@ -48,14 +49,15 @@ impl PostgresBookings {
     /// `Rejected` when the address cannot be used, or the schema is not this program's (the message names the command
     /// that makes it); `Unavailable` when the server cannot be reached.
     pub async fn connect(url: &str, settings: Settings, time: Time) -> Result<Self, BookingStoreError> {
-        let pool = pool::pool(url, settings)?;
-        let client = pool.get().await.map_err(Fault::from)?;
+        let (deciding, reading) = (pool::pool(url, settings)?, pool::pool(url, settings)?);
+        let client = deciding.get().await.map_err(Fault::from)?;
         migration::check(&client).await?;
         let row = client.query_one("select current_setting('fsync')", &[]).await;
         let fsync: String = row.and_then(|row| row.try_get(0)).map_err(Fault::from)?;
         drop(client);
         Ok(Self {
-            pool,
+            deciding,
+            reading,
             time,
             patience: settings.patience,
             // A server that does not wait for its disk may lose what it acknowledged.
@@ -70,9 +72,10 @@ impl PostgresBookings {
     /// Runs `work` in a transaction. `None` when it may or may not have been committed.
     async fn transact<T>(
         &self,
+        pool: &Pool,
         work: impl for<'t> FnOnce(&'t Transaction<'t>) -> BoxFuture<'t, Result<T, Fault>>,
     ) -> Result<Option<T>, Fault> {
-        let mut client = self.pool.get().await?;
+        let mut client = pool.get().await?;
         let ended = self.within(&mut client, work).await;
         if matches!(&ended, Ok(None) | Err(Fault::Silent)) {
             // It may still be waiting for the answer, and would answer the next one with it.
@@ -115,7 +118,7 @@ impl PostgresBookings {
     async fn decide(&self, request: BookingRequest) -> Result<BookingOutcome, BookingStoreError> {
         let time = self.time.clone();
         let decided = self
-            .transact(move |transaction| {
+            .transact(&self.deciding, move |transaction| {
                 Box::pin(async move { decision::decide_once(transaction, &time, &request).await })
             })
             .await?;
@@ -150,7 +153,7 @@ impl BookingStore for PostgresBookings {
             let at_once = (limit - expired).min(EXPIRED_AT_ONCE);
             let (time, count) = (self.time.clone(), i64::try_from(at_once).unwrap_or(i64::MAX));
             let batch = self
-                .transact(move |transaction| {
+                .transact(&self.deciding, move |transaction| {
                     Box::pin(async move { decision::expire(transaction, &time, count).await })
                 })
                 .await?
@@ -161,7 +164,7 @@ impl BookingStore for PostgresBookings {
             }
         }
         let time = self.time.clone();
-        self.transact(move |transaction| {
+        self.transact(&self.deciding, move |transaction| {
             Box::pin(async move { feed::forget(transaction, time.now(transaction).await?).await })
         })
         .await?
@@ -171,7 +174,7 @@ impl BookingStore for PostgresBookings {
 
     async fn reprice(&self, gpu: &GpuId, version: PriceVersion) -> Result<(), BookingStoreError> {
         let (gpu, version) = (gpu.clone(), version.0.cast_signed());
-        self.transact(move |transaction| {
+        self.transact(&self.deciding, move |transaction| {
             Box::pin(async move {
                 let note = transaction
                     .prepare_cached(
@@ -197,7 +200,7 @@ impl BookingStore for PostgresBookings {
 #[async_trait]
 impl BookingLedger for PostgresBookings {
     async fn booking(&self, id: &BookingId) -> Result<Option<Booking>, BookingLedgerError> {
-        let client = self.pool.get().await.map_err(Fault::from)?;
+        let client = self.reading.get().await.map_err(Fault::from)?;
         let query = format!("select {COLUMNS} from bookings where id = $1");
         let query = client.prepare_cached(&query).await.map_err(Fault::from)?;
         let row = client
@@ -214,7 +217,7 @@ impl BookingLedger for PostgresBookings {
     }
 
     async fn occupied(&self, gpus: &[GpuId], at: StoreTime) -> Result<Vec<Occupancy>, BookingLedgerError> {
-        let client = self.pool.get().await.map_err(Fault::from)?;
+        let client = self.reading.get().await.map_err(Fault::from)?;
         // For each GPU the last that starts no later, and the first after it that has not lapsed by then.
         let query = format!(
             "select {COLUMNS} from unnest($1::text[]) as asked (name), lateral (
@@ -251,11 +254,15 @@ impl BookingLedger for PostgresBookings {
 
     async fn changes_since(&self, cursor: Cursor, limit: usize) -> Result<Changes, BookingLedgerError> {
         // Numbered and committed first: a cursor that was handed out must still mean the same after a crash.
-        self.transact(move |transaction| Box::pin(feed::number(transaction)))
-            .await?
-            .ok_or(Fault::Silent)?;
+        self.transact(&self.reading, move |transaction| {
+            Box::pin(feed::number(transaction))
+        })
+        .await?
+        .ok_or(Fault::Silent)?;
         let changes = self
-            .transact(move |transaction| Box::pin(feed::changes(transaction, cursor, limit)))
+            .transact(&self.reading, move |transaction| {
+                Box::pin(feed::changes(transaction, cursor, limit))
+            })
             .await?;
         Ok(changes.ok_or(Fault::Silent)?)
     }

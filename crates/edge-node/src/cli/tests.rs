@@ -13,7 +13,7 @@ fn demo(line: &[&str]) -> Result<DemoArgs, String> {
         .command
     {
         Command::Demo(args) => Ok(args),
-        Command::Config(_) => Err("another command".to_owned()),
+        _ => Err("another command".to_owned()),
     }
 }
 
@@ -82,5 +82,25 @@ fn every_setting_has_a_flag_with_its_meaning() {
     for setting in config::SETTINGS {
         assert!(help.contains(&setting.flag()), "{}", setting.path);
         assert!(help.contains(&setting.variable()), "{}", setting.path);
+    }
+}
+
+#[test]
+fn a_store_is_named_by_kind_and_place_and_its_password_is_never_shown() {
+    assert_eq!(demo(&[]).unwrap().store, StoreChoice::Memory);
+    assert_eq!(
+        demo(&["--store", "sqlite"]).unwrap().store,
+        StoreChoice::Sqlite(None)
+    );
+    let file = demo(&["--store", "sqlite:a.db"]).unwrap().store;
+    assert_eq!(file, StoreChoice::Sqlite(Some("a.db".into())));
+    let args = demo(&["--store", "postgres://ada:secret@db/bookings"]).unwrap();
+    assert!(!format!("{args:?}").contains("secret"));
+    for text in ["", "sqlite:", "postgres", "postgres:db", "mysql://db/bookings"] {
+        let error = demo(&["--store", text]).unwrap_err();
+        assert!(
+            error.contains("postgres://USER@HOST/DATABASE") || error.contains("value is required"),
+            "{text}: {error}"
+        );
     }
 }

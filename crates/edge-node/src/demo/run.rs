@@ -46,7 +46,7 @@ pub(super) async fn run(args: &DemoArgs, inputs: Inputs, clock: MarketClock) -> 
     let planned = schedule::compressed(&tasks, args.duration);
     let models: Vec<GpuModel> = stock.gpus.iter().map(|gpu| gpu.model.clone()).collect();
     let (gpus, listed) = (stock.gpus.clone(), stock.gpus.len());
-    let fleet = Arc::new(Fleet::start(&args.nodes, stock.gpus, clock, args.seed).await?);
+    let fleet = Arc::new(Fleet::start(&args.nodes, &args.store, stock.gpus, clock, args.seed).await?);
     let started = fleet.clock.shared().now();
     let [stop_buyers, stop_followers, stop_subscribers] = std::array::from_fn(|_| CancellationToken::new());
 
@@ -160,6 +160,7 @@ pub(super) async fn run(args: &DemoArgs, inputs: Inputs, clock: MarketClock) -> 
             late_ms: Delay::of(&tenants.lateness()),
         },
         checks,
+        store: args.store.kind(),
     })
 }
 
