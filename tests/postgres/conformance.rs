@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use bookings_postgres::{PostgresBookings, Settings, Time, migrate};
-use marketplace::conformance::{self, Subject};
-use marketplace::{BookingLedger, BookingStore, ManualClock};
+use marketplace::ManualClock;
+use marketplace::conformance::{self, Ports, Subject};
 use tests::postgres::Server;
 
 struct Databases {
@@ -18,7 +18,7 @@ struct Databases {
 
 #[async_trait]
 impl Subject for Databases {
-    async fn open(&self, clock: Arc<ManualClock>) -> (Arc<dyn BookingStore>, Arc<dyn BookingLedger>) {
+    async fn open(&self, clock: Arc<ManualClock>) -> Ports {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         let address = self.server.database(&format!("bookings_{number}"));
         migrate(&address).await.expect("an empty database is migrated");
@@ -28,7 +28,7 @@ impl Subject for Databases {
         };
         let store = PostgresBookings::connect(&address, settings, Time::Given(clock)).await;
         let store = Arc::new(store.expect("a migrated database is used"));
-        (store.clone(), store)
+        Ports::of(store)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! It keeps nothing in the process: any number of nodes may use one database.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::time::Duration;
 
@@ -10,9 +11,10 @@ use deadpool_postgres::{Object, Pool, Transaction};
 use futures_util::future::BoxFuture;
 use marketplace::bookings::{BookingRequest, Timeline};
 use marketplace::{
-    Booking, BookingId, BookingLedger, BookingLedgerError, BookingOutcome, BookingStore, BookingStoreError,
-    CancelRequest, Changes, ConfirmRequest, Cursor, ErrorKind, Fence, GpuId, Guarantee, HoldRequest,
-    Occupancy, PriceVersion, StoreTime,
+    Booking, BookingGroups, BookingId, BookingLedger, BookingLedgerError, BookingOutcome, BookingStore,
+    BookingStoreError, BookingTerms, CancelRequest, Changes, CompleteRequest, ConfirmRequest,
+    ConfirmSeveralRequest, Cursor, ErrorKind, ExtendRequest, Fence, GpuId, Guarantee, HoldRequest,
+    HoldSeveralRequest, Interval, Occupancy, PriceVersion, StoreTime,
 };
 
 use crate::fault::Fault;
@@ -198,6 +200,31 @@ impl BookingStore for PostgresBookings {
 }
 
 #[async_trait]
+impl BookingGroups for PostgresBookings {
+    async fn hold_several(&self, request: HoldSeveralRequest) -> Result<BookingOutcome, BookingStoreError> {
+        self.decide(request.into()).await
+    }
+
+    async fn confirm_several(
+        &self,
+        request: ConfirmSeveralRequest,
+    ) -> Result<BookingOutcome, BookingStoreError> {
+        self.decide(request.into()).await
+    }
+}
+
+#[async_trait]
+impl BookingTerms for PostgresBookings {
+    async fn extend(&self, request: ExtendRequest) -> Result<BookingOutcome, BookingStoreError> {
+        self.decide(request.into()).await
+    }
+
+    async fn complete(&self, request: CompleteRequest) -> Result<BookingOutcome, BookingStoreError> {
+        self.decide(request.into()).await
+    }
+}
+
+#[async_trait]
 impl BookingLedger for PostgresBookings {
     async fn booking(&self, id: &BookingId) -> Result<Option<Booking>, BookingLedgerError> {
         let client = self.reading.get().await.map_err(Fault::from)?;
@@ -236,10 +263,7 @@ impl BookingLedger for PostgresBookings {
             .await
             .map_err(Fault::from)?;
         let near = found.iter().map(rows::booking).collect::<Result<Vec<_>, _>>()?;
-        let mut of_gpu = std::collections::HashMap::<GpuId, Vec<Booking>>::new();
-        for booking in near {
-            of_gpu.entry(booking.gpu.clone()).or_default().push(booking);
-        }
+        let of_gpu = by_gpu(near);
         let occupancy = |gpu: &GpuId| {
             let near = of_gpu.get(gpu).cloned().unwrap_or_default();
             let (holder, changes_at) = Timeline::loaded(Fence(0), PriceVersion::FIRST, near).at(at);
@@ -250,6 +274,29 @@ impl BookingLedger for PostgresBookings {
             }
         };
         Ok(gpus.iter().map(occupancy).collect())
+    }
+
+    async fn free(&self, gpus: &[GpuId], window: Interval) -> Result<Vec<Vec<Interval>>, BookingLedgerError> {
+        let client = self.reading.get().await.map_err(Fault::from)?;
+        let query = format!(
+            "select {COLUMNS} from bookings
+             where gpu = any($1) and {STANDING} and int8range(starts, ends) && int8range($2, $3)"
+        );
+        let query = client.prepare_cached(&query).await.map_err(Fault::from)?;
+        let names: Vec<&str> = gpus.iter().map(GpuId::as_str).collect();
+        let (start, end) = (window.start().as_millis(), window.end().as_millis());
+        let found = client
+            .query(&query, &[&names, &start, &end])
+            .await
+            .map_err(Fault::from)?;
+        let standing = found.iter().map(rows::booking).collect::<Result<Vec<_>, _>>()?;
+        let now = self.time.now(&client).await.map_err(Fault::from)?;
+        let of_gpu = by_gpu(standing);
+        let free = |gpu: &GpuId| {
+            let standing = of_gpu.get(gpu).cloned().unwrap_or_default();
+            Timeline::loaded(Fence(0), PriceVersion::FIRST, standing).free(&window, now)
+        };
+        Ok(gpus.iter().map(free).collect())
     }
 
     async fn changes_since(&self, cursor: Cursor, limit: usize) -> Result<Changes, BookingLedgerError> {
@@ -266,4 +313,12 @@ impl BookingLedger for PostgresBookings {
             .await?;
         Ok(changes.ok_or(Fault::Silent)?)
     }
+}
+
+fn by_gpu(bookings: Vec<Booking>) -> HashMap<GpuId, Vec<Booking>> {
+    let mut of_gpu = HashMap::<GpuId, Vec<Booking>>::new();
+    for booking in bookings {
+        of_gpu.entry(booking.gpu.clone()).or_default().push(booking);
+    }
+    of_gpu
 }

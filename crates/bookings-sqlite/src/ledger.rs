@@ -3,10 +3,12 @@
 //! It writes nothing, not even that a hold has lapsed.
 
 use marketplace::bookings::Timeline;
-use marketplace::{Change, Changes, Completeness, Cursor, Fence, GpuId, Occupancy, PriceVersion, StoreTime};
+use marketplace::{
+    Change, Changes, Completeness, Cursor, Fence, GpuId, Interval, Occupancy, PriceVersion, StoreTime,
+};
 use rusqlite::{Connection, params};
 
-use crate::decision::STANDING;
+use crate::decision::{STANDING, standing_within};
 use crate::fault::Fault;
 use crate::rows::{self, COLUMNS};
 
@@ -36,6 +38,17 @@ pub(crate) fn occupancy(db: &Connection, gpu: &GpuId, at: StoreTime) -> Result<O
         holder,
         changes_at,
     })
+}
+
+/// When `gpu` is free within `window`.
+pub(crate) fn free(
+    db: &Connection,
+    gpu: &GpuId,
+    window: &Interval,
+    now: StoreTime,
+) -> Result<Vec<Interval>, Fault> {
+    let standing = standing_within(db, gpu, window.start(), window.end())?;
+    Ok(Timeline::loaded(Fence(0), PriceVersion::FIRST, standing).free(window, now))
 }
 
 /// Changes after `cursor`.

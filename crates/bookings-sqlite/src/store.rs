@@ -8,9 +8,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use marketplace::bookings::BookingRequest;
 use marketplace::{
-    Booking, BookingId, BookingLedger, BookingLedgerError, BookingOutcome, BookingStore, BookingStoreError,
-    CancelRequest, Changes, ConfirmRequest, Cursor, ErrorKind, GpuId, Guarantee, HoldRequest, Occupancy,
-    PriceVersion, StoreClock, StoreTime,
+    Booking, BookingGroups, BookingId, BookingLedger, BookingLedgerError, BookingOutcome, BookingStore,
+    BookingStoreError, BookingTerms, CancelRequest, Changes, CompleteRequest, ConfirmRequest,
+    ConfirmSeveralRequest, Cursor, ErrorKind, ExtendRequest, GpuId, Guarantee, HoldRequest,
+    HoldSeveralRequest, Interval, Occupancy, PriceVersion, StoreClock, StoreTime,
 };
 
 use crate::fault::Fault;
@@ -119,6 +120,31 @@ impl BookingStore for SqliteBookings {
 }
 
 #[async_trait]
+impl BookingGroups for SqliteBookings {
+    async fn hold_several(&self, request: HoldSeveralRequest) -> Result<BookingOutcome, BookingStoreError> {
+        self.decide(request.into()).await
+    }
+
+    async fn confirm_several(
+        &self,
+        request: ConfirmSeveralRequest,
+    ) -> Result<BookingOutcome, BookingStoreError> {
+        self.decide(request.into()).await
+    }
+}
+
+#[async_trait]
+impl BookingTerms for SqliteBookings {
+    async fn extend(&self, request: ExtendRequest) -> Result<BookingOutcome, BookingStoreError> {
+        self.decide(request.into()).await
+    }
+
+    async fn complete(&self, request: CompleteRequest) -> Result<BookingOutcome, BookingStoreError> {
+        self.decide(request.into()).await
+    }
+}
+
+#[async_trait]
 impl BookingLedger for SqliteBookings {
     async fn booking(&self, id: &BookingId) -> Result<Option<Booking>, BookingLedgerError> {
         let id = id.clone();
@@ -136,6 +162,16 @@ impl BookingLedger for SqliteBookings {
             .readers
             .read(move |db| gpus.iter().map(|gpu| ledger::occupancy(db, gpu, at)).collect());
         Ok(occupied.await?)
+    }
+
+    async fn free(&self, gpus: &[GpuId], window: Interval) -> Result<Vec<Vec<Interval>>, BookingLedgerError> {
+        let (gpus, now) = (gpus.to_vec(), self.clock.now());
+        let free = self.readers.read(move |db| {
+            gpus.iter()
+                .map(|gpu| ledger::free(db, gpu, &window, now))
+                .collect()
+        });
+        Ok(free.await?)
     }
 
     async fn changes_since(&self, cursor: Cursor, limit: usize) -> Result<Changes, BookingLedgerError> {

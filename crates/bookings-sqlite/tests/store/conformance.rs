@@ -6,21 +6,21 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bookings_sqlite::SqliteBookings;
-use marketplace::conformance::{self, Subject};
-use marketplace::{BookingLedger, BookingStore, ManualClock};
+use marketplace::ManualClock;
+use marketplace::conformance::{self, Ports, Subject};
 use tempfile::TempDir;
 
 struct Files(TempDir);
 
 #[async_trait]
 impl Subject for Files {
-    async fn open(&self, clock: Arc<ManualClock>) -> (Arc<dyn BookingStore>, Arc<dyn BookingLedger>) {
+    async fn open(&self, clock: Arc<ManualClock>) -> Ports {
         let file = tempfile::Builder::new()
             .tempfile_in(self.0.path())
             .expect("a file");
         let (_, path) = file.keep().expect("a file");
         let store = Arc::new(SqliteBookings::open(&path, clock).expect("an empty file is laid out"));
-        (store.clone(), store)
+        Ports::of(store)
     }
 }
 

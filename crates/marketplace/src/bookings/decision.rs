@@ -6,10 +6,13 @@
 use std::collections::BTreeMap;
 use std::ops::DerefMut;
 
-use super::{CancelRequest, ConfirmRequest, HoldRequest, RequestHash, Timeline, Transition};
+use super::several::{self, not_loaded};
+use super::{
+    CancelRequest, CompleteRequest, ConfirmRequest, ConfirmSeveralRequest, ExtendRequest, HoldRequest,
+    HoldSeveralRequest, RequestHash, Timeline, Transition,
+};
 use crate::{
-    Booking, BookingId, BookingOutcome, BookingStoreError, ErrorKind, GpuId, IdempotencyKey, Interval,
-    StoreTime, UserId,
+    Booking, BookingId, BookingOutcome, BookingStoreError, GpuId, IdempotencyKey, Interval, StoreTime, UserId,
 };
 
 /// A request that is decided once under its user's key.
@@ -36,6 +39,14 @@ pub enum BookingRequest {
     Confirm(ConfirmRequest),
     /// [`cancel`](crate::BookingStore::cancel).
     Cancel(CancelRequest),
+    /// [`hold_several`](crate::BookingGroups::hold_several).
+    HoldSeveral(HoldSeveralRequest),
+    /// [`confirm_several`](crate::BookingGroups::confirm_several).
+    ConfirmSeveral(ConfirmSeveralRequest),
+    /// [`extend`](crate::BookingTerms::extend).
+    Extend(ExtendRequest),
+    /// [`complete`](crate::BookingTerms::complete).
+    Complete(CompleteRequest),
 }
 
 /// The GPUs whose timelines a request is decided over.
@@ -65,6 +76,10 @@ impl BookingRequest {
             Self::Hold(request) => &request.user,
             Self::Confirm(request) => &request.user,
             Self::Cancel(request) => &request.user,
+            Self::HoldSeveral(request) => &request.user,
+            Self::ConfirmSeveral(request) => &request.user,
+            Self::Extend(request) => &request.user,
+            Self::Complete(request) => &request.user,
         }
     }
 
@@ -75,6 +90,10 @@ impl BookingRequest {
             Self::Hold(request) => &request.key,
             Self::Confirm(request) => &request.key,
             Self::Cancel(request) => &request.key,
+            Self::HoldSeveral(request) => &request.key,
+            Self::ConfirmSeveral(request) => &request.key,
+            Self::Extend(request) => &request.key,
+            Self::Complete(request) => &request.key,
         }
     }
 
@@ -85,6 +104,10 @@ impl BookingRequest {
             Self::Hold(request) => request.hash(),
             Self::Confirm(request) => request.hash(),
             Self::Cancel(request) => request.hash(),
+            Self::HoldSeveral(request) => request.hash(),
+            Self::ConfirmSeveral(request) => request.hash(),
+            Self::Extend(request) => request.hash(),
+            Self::Complete(request) => request.hash(),
         }
     }
 
@@ -95,16 +118,33 @@ impl BookingRequest {
             Self::Hold(request) => Scope::Gpus(vec![&request.gpu]),
             Self::Confirm(request) => Scope::Bookings(vec![&request.id]),
             Self::Cancel(request) => Scope::Bookings(vec![&request.id]),
+            Self::HoldSeveral(request) => Scope::Gpus(
+                request
+                    .candidates
+                    .iter()
+                    .map(|candidate| &candidate.gpu)
+                    .collect(),
+            ),
+            Self::ConfirmSeveral(request) => {
+                Scope::Bookings(request.bookings.iter().map(|(id, _)| id).collect())
+            }
+            Self::Extend(request) => Scope::Bookings(vec![&request.id]),
+            Self::Complete(request) => Scope::Bookings(vec![&request.id]),
         }
     }
 
     /// What to load of them. `named` are the bookings of the scope, as they are stored.
     #[must_use]
     pub fn reach(&self, named: &[Booking]) -> Reach {
-        let _ = named;
         match self {
             Self::Hold(request) => Reach::Overlapping(request.interval),
-            Self::Confirm(_) | Self::Cancel(_) => Reach::Named,
+            Self::HoldSeveral(request) => Reach::Overlapping(request.interval),
+            Self::Extend(request) => {
+                let end = named.first().map(|booking| booking.interval.end());
+                let added = end.and_then(|end| Interval::new(end, request.until).ok());
+                added.map_or(Reach::Named, Reach::Overlapping)
+            }
+            Self::Confirm(_) | Self::Cancel(_) | Self::ConfirmSeveral(_) | Self::Complete(_) => Reach::Named,
         }
     }
 }
@@ -151,6 +191,16 @@ pub fn decide<T: DerefMut<Target = Timeline>>(
             .map_or(BookingOutcome::Gone, |timeline| {
                 timeline.cancel(request, now, out)
             })),
+        BookingRequest::HoldSeveral(request) => several::hold(request, timelines, next_id, now, out),
+        BookingRequest::ConfirmSeveral(request) => several::confirm(request, timelines, now, out),
+        BookingRequest::Extend(request) => of_booking(timelines, &request.id)
+            .map_or(Ok(BookingOutcome::Gone), |timeline| {
+                timeline.extend(request, now, out)
+            }),
+        BookingRequest::Complete(request) => Ok(of_booking(timelines, &request.id)
+            .map_or(BookingOutcome::Gone, |timeline| {
+                timeline.complete(request, now, out)
+            })),
     }
 }
 
@@ -164,13 +214,6 @@ fn of_booking<'t, T: DerefMut<Target = Timeline>>(
         .find(|timeline| timeline.knows(id))
 }
 
-fn not_loaded() -> BookingStoreError {
-    BookingStoreError::new(
-        ErrorKind::Corrupt,
-        "the store loaded no timeline for a GPU of the request",
-    )
-}
-
 macro_rules! from_request {
     ($($variant:ident: $request:ty),+ $(,)?) => {
         $(impl From<$request> for BookingRequest {
@@ -181,4 +224,12 @@ macro_rules! from_request {
     };
 }
 
-from_request!(Hold: HoldRequest, Confirm: ConfirmRequest, Cancel: CancelRequest);
+from_request!(
+    Hold: HoldRequest,
+    Confirm: ConfirmRequest,
+    Cancel: CancelRequest,
+    HoldSeveral: HoldSeveralRequest,
+    ConfirmSeveral: ConfirmSeveralRequest,
+    Extend: ExtendRequest,
+    Complete: CompleteRequest,
+);

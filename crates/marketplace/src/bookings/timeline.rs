@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use crate::bookings::{Holder, KEY_RETENTION};
 use crate::{
     Booking, BookingId, BookingOutcome, BookingState, BookingStoreError, CancelRequest, ChangeKind,
-    ConfirmRequest, ErrorKind, Fence, HoldRequest, Interval, PriceVersion, StoreTime,
+    CompleteRequest, ConfirmRequest, ErrorKind, ExtendRequest, Fence, HoldRequest, Interval, PriceVersion,
+    StoreTime,
 };
 
 /// What a decision did, and the booking right after it.
@@ -143,6 +144,117 @@ impl Timeline {
         }
     }
 
+    /// Whether [`confirm`](Self::confirm) would win.
+    #[must_use]
+    pub fn may_confirm(&self, request: &ConfirmRequest, now: StoreTime) -> bool {
+        self.bookings.get(&request.id).is_some_and(|booking| {
+            booking.user == request.user
+                && booking.fence == request.fence
+                && matches!(booking.state, BookingState::Held { until } if now < until)
+                && booking.quote.version >= self.price
+        })
+    }
+
+    /// Moves a booking's end, as [`BookingTerms::extend`](crate::BookingTerms::extend) says.
+    ///
+    /// # Errors
+    /// `Rejected` when the new end is not after the present one, or the cost does not fit.
+    pub fn extend(
+        &mut self,
+        request: &ExtendRequest,
+        now: StoreTime,
+        out: &mut Vec<Transition>,
+    ) -> Result<BookingOutcome, BookingStoreError> {
+        let own = self.bookings.get(&request.id).filter(|booking| {
+            let bought = matches!(
+                booking.state_at(now),
+                BookingState::Confirmed | BookingState::Active
+            );
+            bought
+                && booking.user == request.user
+                && booking.fence == request.fence
+                && booking.quote.version >= self.price
+        });
+        let Some(booking) = own else {
+            return Ok(BookingOutcome::Gone);
+        };
+        let rejected = |message: String| BookingStoreError::new(ErrorKind::Rejected, message);
+        let (start, end) = (booking.interval.start(), booking.interval.end());
+        let added = Interval::new(end, request.until).map_err(|error| {
+            let message = format!(
+                "the booking ends at {} ms: a new end must be after that",
+                end.as_millis()
+            );
+            rejected(message).caused_by(error)
+        })?;
+        let longer = Interval::new(start, request.until)
+            .map_err(|error| rejected("the booking is empty".to_owned()).caused_by(error))?;
+        let cost = booking.quote.cost_of(&longer);
+        let total_cost =
+            cost.map_err(|error| rejected("the cost does not fit".to_owned()).caused_by(error))?;
+        if let Some(taken) = self.taken(&added, now, out) {
+            let (with, end) = (taken.id.clone(), taken.interval.end());
+            return Ok(BookingOutcome::Conflict {
+                with,
+                next_free: self.next_free(&added, end, now, out),
+            });
+        }
+        let Some(booking) = self.bookings.get_mut(&request.id) else {
+            return Ok(BookingOutcome::Gone);
+        };
+        booking.interval = longer;
+        booking.total_cost = total_cost;
+        out.push((ChangeKind::Extended, booking.clone()));
+        Ok(BookingOutcome::Won {
+            id: booking.id.clone(),
+            fence: booking.fence,
+        })
+    }
+
+    /// Ends a running booking, as [`BookingTerms::complete`](crate::BookingTerms::complete) says.
+    pub fn complete(
+        &mut self,
+        request: &CompleteRequest,
+        now: StoreTime,
+        out: &mut Vec<Transition>,
+    ) -> BookingOutcome {
+        let own = self.bookings.get(&request.id).filter(|booking| {
+            let runs = booking.state_at(now) == BookingState::Active;
+            runs && booking.user == request.user && booking.fence == request.fence
+        });
+        // At its first instant nothing was used yet; then it is cancelled rather than completed.
+        let used = own.and_then(|booking| Interval::new(booking.interval.start(), now).ok());
+        let Some(used) = used else {
+            return BookingOutcome::Gone;
+        };
+        self.release(&request.id, used, ChangeKind::Completed, out);
+        BookingOutcome::Won {
+            id: request.id.clone(),
+            fence: request.fence,
+        }
+    }
+
+    /// The earliest start from the interval's on at which it is free.
+    pub fn first_free(&mut self, wanted: &Interval, now: StoreTime, out: &mut Vec<Transition>) -> StoreTime {
+        self.next_free(wanted, wanted.start(), now, out)
+    }
+
+    /// When it is free within `window`, as things stand at `now`.
+    #[must_use]
+    pub fn free(&self, window: &Interval, now: StoreTime) -> Vec<Interval> {
+        let standing = self.by_start.values().filter_map(|id| self.bookings.get(id));
+        let standing =
+            standing.filter(|booking| !has_lapsed(booking, now) && booking.interval.overlaps(window));
+        let mut free = Vec::new();
+        let mut from = window.start();
+        for booking in standing {
+            free.extend(Interval::new(from, booking.interval.start()));
+            from = from.max(booking.interval.end());
+        }
+        free.extend(Interval::new(from, window.end()));
+        free
+    }
+
     /// Gives a booking back, as [`BookingStore::cancel`](crate::BookingStore::cancel) says.
     pub fn cancel(
         &mut self,
@@ -168,7 +280,7 @@ impl Timeline {
                 );
             }
             BookingState::Active => match Interval::new(interval.start(), now) {
-                Ok(used) => self.release(&request.id, used, out),
+                Ok(used) => self.release(&request.id, used, ChangeKind::Released, out),
                 Err(_) => self.give_back(
                     &request.id,
                     BookingState::Cancelled,
@@ -262,7 +374,12 @@ impl Timeline {
     }
 
     /// The earliest booking that overlaps `interval`, after expiring holds there that have lapsed.
-    fn taken(&mut self, interval: &Interval, now: StoreTime, out: &mut Vec<Transition>) -> Option<&Booking> {
+    pub fn taken(
+        &mut self,
+        interval: &Interval,
+        now: StoreTime,
+        out: &mut Vec<Transition>,
+    ) -> Option<&Booking> {
         while let Some(id) = self.first_overlap(interval) {
             if !self.expire(&id, now, out) {
                 return self.bookings.get(&id);
@@ -316,7 +433,7 @@ impl Timeline {
         out.push((kind, booking.clone()));
     }
 
-    fn release(&mut self, id: &BookingId, used: Interval, out: &mut Vec<Transition>) {
+    fn release(&mut self, id: &BookingId, used: Interval, kind: ChangeKind, out: &mut Vec<Transition>) {
         let Some(booking) = self.bookings.get_mut(id) else {
             return;
         };
@@ -324,7 +441,7 @@ impl Timeline {
         booking.state = BookingState::Done;
         // A part of an interval costs no more than the whole, which did fit.
         booking.total_cost = booking.quote.cost_of(&used).unwrap_or(booking.total_cost);
-        out.push((ChangeKind::Released, booking.clone()));
+        out.push((kind, booking.clone()));
     }
 }
 

@@ -111,7 +111,7 @@ impl Marketplace {
         };
         let cost = quote.cost_of(&interval).unwrap_or(quote.price_per_hour);
         let effects = match confirmed.decision() {
-            BookingOutcome::Won { .. } if self.was_told(&confirmed, &id) => Effects::None,
+            BookingOutcome::Won { .. } if self.was_told(&confirmed, &id, &interval) => Effects::None,
             BookingOutcome::Won { .. } => self.spread_booking(&gpu, news(ChangeKind::Confirmed, cost)).await,
             BookingOutcome::Gone => {
                 // Nobody will confirm what is left of it.
@@ -306,8 +306,9 @@ impl Marketplace {
     }
 
     /// Whether this answers a request again whose booking every node has heard of.
-    fn was_told(&self, outcome: &BookingOutcome, id: &BookingId) -> bool {
-        matches!(outcome, BookingOutcome::Replay(_)) && self.core.heard.contains(id, ChangeKind::Confirmed)
+    fn was_told(&self, outcome: &BookingOutcome, id: &BookingId, interval: &Interval) -> bool {
+        matches!(outcome, BookingOutcome::Replay(_))
+            && self.core.heard.contains(id, ChangeKind::Confirmed, interval)
     }
 
     async fn in_service(&self, gpu: &GpuId) -> Result<bool, InventoryError> {
