@@ -8,3 +8,4 @@ mod failures;
 mod proxy;
 mod requests;
 mod schema;
+mod stress;

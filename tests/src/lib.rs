@@ -1,10 +1,12 @@
 //! What the test binaries share: a fleet of nodes over the embedded backend, under virtual time,
-//! and a server of a test's own.
+//! a server of a test's own,
+//! and a crowd of bookers.
 //!
 //! It asserts nothing itself.
 
 mod fleet;
 pub mod postgres;
+pub mod stress;
 
 pub use fleet::{Fleet, FleetOptions, Node, Wrap};
 

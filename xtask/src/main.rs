@@ -13,6 +13,7 @@ mod cargo;
 mod ci;
 mod demo;
 mod sim;
+mod stress;
 mod test;
 mod test_postgres;
 mod tidy;
@@ -41,6 +42,8 @@ enum Task {
     Bench(bench::Args),
     /// Run the simulation over many seeds
     Sim(sim::Args),
+    /// Let a crowd of bookers loose on every store, and judge what it did
+    Stress(stress::Args),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Task::TestPostgres(args) => test_postgres::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Sim(args) => sim::run(&args),
+        Task::Stress(args) => stress::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
