@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use bookings_postgres::{PostgresBookings, Settings, Time};
 use bookings_sqlite::SqliteBookings;
-use marketplace::{BookingLedger, BookingStore, BookingStoreError, MemoryBookings, StoreClock};
+use marketplace::{
+    BookingGroups, BookingLedger, BookingStore, BookingStoreError, BookingTerms, MemoryBookings, StoreClock,
+    SystemOfRecord,
+};
 use tempfile::TempDir;
 
 use crate::cli::{MigrateArgs, StoreChoice};
@@ -15,6 +18,10 @@ use crate::cli::{MigrateArgs, StoreChoice};
 pub struct Opened {
     /// Decides.
     pub bookings: Arc<dyn BookingStore>,
+    /// Decides about several at once.
+    pub groups: Arc<dyn BookingGroups>,
+    /// Moves the ends of bookings.
+    pub terms: Arc<dyn BookingTerms>,
     /// Reads.
     pub ledger: Arc<dyn BookingLedger>,
     /// Holds the file of a store that nobody asked to keep; it is deleted with this.
@@ -22,10 +29,12 @@ pub struct Opened {
 }
 
 impl Opened {
-    fn of<S: BookingStore + BookingLedger + 'static>(store: S, folder: Option<TempDir>) -> Self {
+    fn of<S: SystemOfRecord + 'static>(store: S, folder: Option<TempDir>) -> Self {
         let store = Arc::new(store);
         Self {
             bookings: store.clone(),
+            groups: store.clone(),
+            terms: store.clone(),
             ledger: store,
             folder,
         }

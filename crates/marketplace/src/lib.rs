@@ -76,7 +76,7 @@ pub use name::{
 pub use pricing::{Multiplier, PricingPolicy, ScarcityPricing, Supply};
 pub use service::{
     Answer, AvailabilityQuery, Booked, BookingNews, ClassHealth, Drained, Effects, MarketError, MarketHealth,
-    Marketplace, NewBooking, News, Read, Records, ShelfNews, Show,
+    Marketplace, NewBooking, NewGroupBooking, News, Read, Records, ShelfNews, Show,
 };
 pub use shelf::{
     GpuPage, MarketStats, OrderBook, PageKey, PriceSheet, Ranking, Search, SearchFilter, ShelfKey,

@@ -106,11 +106,14 @@ impl Fleet {
                     .to_owned(),
             );
         }
-        let recorder = Arc::new(Recorder::new(opened.bookings, clock.clone()));
+        let recorder = Recorder::new(opened.bookings, clock.clone()).with(opened.groups, opened.terms);
+        let recorder = Arc::new(recorder);
         let inventory = Arc::new(MemoryInventory::new(clock.clone(), Currency::USD));
         inventory.add(gpus).map_err(|error| error.to_string())?;
         let records = Records {
             bookings: recorder.clone(),
+            groups: recorder.clone(),
+            terms: recorder.clone(),
             ledger: opened.ledger,
             inventory: inventory.clone(),
             control: inventory,

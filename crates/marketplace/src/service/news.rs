@@ -114,11 +114,26 @@ impl Heard {
     /// Hears what every node tells.
     pub(super) fn listen(self: &Arc<Self>, cache: &EdgeCache) -> Subscription {
         let heard = Arc::clone(self);
-        let bookings = Filter::kind(EventKind::BookingCreated)
-            .or_kind(EventKind::BookingCancelled)
-            .or_kind(EventKind::GpuAvailabilityChanged);
-        cache.on(bookings, move |delivery| {
+        cache.on(bookings(), move |delivery| {
             heard.hear(&delivery);
+            std::future::ready(())
+        })
+    }
+
+    /// Hands each decision to `handle` the first time it is told, however many nodes tell of it.
+    pub(super) fn each_once(
+        cache: &EdgeCache,
+        handle: impl Fn(BookingNews) + Send + Sync + 'static,
+    ) -> Subscription {
+        let heard = Self::default();
+        cache.on(bookings(), move |delivery| {
+            if let Delivery::Event(event) = &delivery
+                && let Some(booking) = booking_of(event)
+                && !heard.contains(&booking.id, booking.change, &booking.interval)
+            {
+                heard.insert(&booking);
+                handle(booking);
+            }
             std::future::ready(())
         })
     }
@@ -164,6 +179,12 @@ impl Marks {
             self.known.remove(&oldest);
         }
     }
+}
+
+fn bookings() -> Filter {
+    Filter::kind(EventKind::BookingCreated)
+        .or_kind(EventKind::BookingCancelled)
+        .or_kind(EventKind::GpuAvailabilityChanged)
 }
 
 fn booking_of(event: &CacheEvent) -> Option<BookingNews> {

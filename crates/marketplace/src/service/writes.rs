@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How long a GPU is held between the two halves of one booking: longer than any retry of a confirmation.
-const HOLD: Duration = Duration::from_secs(30);
+pub(super) const HOLD: Duration = Duration::from_secs(30);
 
 /// Asks to book a GPU at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -311,7 +311,7 @@ impl Marketplace {
             && self.core.heard.contains(id, ChangeKind::Confirmed, interval)
     }
 
-    async fn in_service(&self, gpu: &GpuId) -> Result<bool, InventoryError> {
+    pub(super) async fn in_service(&self, gpu: &GpuId) -> Result<bool, InventoryError> {
         let located = self.source().records.inventory.gpu(gpu).await?;
         Ok(located.is_some_and(|located| located.gpu.status == OperatorStatus::InService))
     }
@@ -330,7 +330,7 @@ fn cancelled(booking: &Booking) -> BookingNews {
 }
 
 /// The name of one step of a request.
-fn step(key: &IdempotencyKey, step: &str) -> Result<IdempotencyKey, BookingStoreError> {
+pub(super) fn step(key: &IdempotencyKey, step: &str) -> Result<IdempotencyKey, BookingStoreError> {
     IdempotencyKey::new(format!("{key}/{step}")).map_err(|error| {
         BookingStoreError::new(ErrorKind::Rejected, "the idempotency key is too long").caused_by(error)
     })
