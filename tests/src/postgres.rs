@@ -24,6 +24,12 @@ const PLACES: [&str; 2] = ["/usr/lib/postgresql", "/usr/local/pgsql"];
 const USER: &str = "postgres";
 
 impl Server {
+    /// Whether PostgreSQL's server programs are there.
+    #[must_use]
+    pub fn is_installed() -> bool {
+        newest().is_some()
+    }
+
     /// Makes a cluster and starts it, with `settings` such as `fsync=off` over PostgreSQL's defaults.
     ///
     /// # Panics
@@ -203,8 +209,18 @@ impl Drop for Server {
     }
 }
 
-/// The programs of the newest version that is installed.
 fn programs() -> PathBuf {
+    newest().unwrap_or_else(|| {
+        panic!(
+            "PostgreSQL's server programs are not installed (looked for initdb below {}). \
+             On Debian: apt-get install postgresql",
+            PLACES.join(" and ")
+        )
+    })
+}
+
+/// The programs of the newest version that is installed.
+fn newest() -> Option<PathBuf> {
     let mut found: Vec<(u32, PathBuf)> = PLACES
         .iter()
         .filter_map(|place| fs::read_dir(place).ok())
@@ -219,14 +235,7 @@ fn programs() -> PathBuf {
         })
         .collect();
     found.sort();
-    let Some((_, programs)) = found.pop() else {
-        panic!(
-            "PostgreSQL's server programs are not installed (looked for initdb below {}). \
-             On Debian: apt-get install postgresql",
-            PLACES.join(" and ")
-        );
-    };
-    programs
+    found.pop().map(|(_, programs)| programs)
 }
 
 /// State and parent of a process, unless it is gone.

@@ -13,9 +13,9 @@ use marketplace::checks::{
 };
 use marketplace::{
     BookingGroups, BookingId, BookingOutcome, BookingStore, BookingStoreError, BookingTerms, CancelRequest,
-    Candidate, Change, CompleteRequest, ConfirmRequest, ConfirmSeveralRequest, Currency, Cursor, ErrorKind,
-    ExtendRequest, Fence, GpuId, HoldRequest, HoldSeveralRequest, IdempotencyKey, Interval, ManualClock,
-    Money, PriceVersion, Quote, StoreClock, StoreTime, SystemOfRecord, UserId,
+    Candidate, Change, CompleteRequest, Completeness, ConfirmRequest, ConfirmSeveralRequest, Currency,
+    Cursor, ErrorKind, ExtendRequest, Fence, GpuId, HoldRequest, HoldSeveralRequest, IdempotencyKey,
+    Interval, ManualClock, Money, PriceVersion, Quote, StoreClock, StoreTime, SystemOfRecord, UserId,
 };
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -145,6 +145,11 @@ async fn whole_log(store: &dyn SystemOfRecord) -> Vec<Change> {
             .changes_since(cursor, 10_000)
             .await
             .expect("the ledger answers");
+        assert_eq!(
+            changes.completeness,
+            Completeness::Complete,
+            "the store keeps the log of a whole run"
+        );
         if changes.rows.is_empty() {
             return log;
         }

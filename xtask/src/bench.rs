@@ -15,12 +15,20 @@ struct Bench {
 }
 
 /// All of them. Another one is another line.
-const BENCHES: &[Bench] = &[Bench {
-    name: "l1",
-    package: "cache-l1",
-    target: "table",
-    measures: "one node's memory: reads, writes, eviction",
-}];
+const BENCHES: &[Bench] = &[
+    Bench {
+        name: "l1",
+        package: "cache-l1",
+        target: "table",
+        measures: "one node's memory: reads, writes, eviction",
+    },
+    Bench {
+        name: "bookings",
+        package: "tests",
+        target: "bookings",
+        measures: "decisions per second of every booking store",
+    },
+];
 
 /// What follows `cargo xtask bench`.
 #[derive(clap::Args)]
