@@ -19,6 +19,7 @@ use tokio_postgres::types::ToSql;
 use crate::fault::Fault;
 use crate::rows::{self, COLUMNS, STANDING};
 use crate::time::Time;
+use crate::unlocked;
 
 /// Answers from the request's key, or decides and writes.
 pub(crate) async fn decide_once(
@@ -27,8 +28,18 @@ pub(crate) async fn decide_once(
     request: &BookingRequest,
 ) -> Result<BookingOutcome, Fault> {
     let asked = time.now(transaction).await?;
-    if let Some(answer) = take_key(transaction, request, asked).await? {
+    let (answer, crowded) = tokio::try_join!(
+        take_key(transaction, request, asked),
+        unlocked::is_crowded(transaction, request),
+    )?;
+    if let Some(answer) = answer {
         return Ok(answer);
+    }
+    if let (BookingRequest::Hold(hold), true) = (request, crowded)
+        && let Some(refused) = unlocked::refusal(transaction, time, hold).await?
+    {
+        remember(transaction, request, &refused, asked).await?;
+        return Ok(refused);
     }
     let gpus = scope(transaction, request).await?;
     let locked = lock(transaction, &gpus).await?;

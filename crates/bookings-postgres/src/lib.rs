@@ -23,6 +23,7 @@ mod pool;
 mod rows;
 mod store;
 mod time;
+mod unlocked;
 
 pub use migration::{Migrated, migrate};
 pub use pool::Settings;
