@@ -3,6 +3,7 @@
 //! Long simulations are in the binary `simulation`.
 
 mod basics;
+mod bookings;
 mod doubles;
 mod events;
 mod lifetimes;

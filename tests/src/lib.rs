@@ -1,9 +1,12 @@
-//! What the test binaries share: a fleet of nodes over the embedded backend under virtual time, and its simulation.
+//! What the test binaries share: a fleet of nodes over the embedded backend under virtual time, its simulation, a server of
+//! a test's own, and a crowd of bookers.
 //!
 //! It asserts nothing itself.
 
 mod fleet;
+pub mod postgres;
 pub mod simulation;
+pub mod stress;
 
 pub use fleet::{Fleet, FleetOptions, Node, Wrap};
 

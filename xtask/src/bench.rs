@@ -28,6 +28,12 @@ const BENCHES: &[Bench] = &[
         target: "table",
         measures: "the cache over a Redis server beside the plain client; --url names the server",
     },
+    Bench {
+        name: "bookings",
+        package: "tests",
+        target: "bookings",
+        measures: "decisions per second of every booking store",
+    },
 ];
 
 /// What follows `cargo xtask bench`.

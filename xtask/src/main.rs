@@ -13,8 +13,10 @@ mod cargo;
 mod ci;
 mod demo;
 mod sim;
+mod stress;
 mod test;
 mod test_integration;
+mod test_postgres;
 mod tidy;
 
 /// The project's tasks.
@@ -37,10 +39,14 @@ enum Task {
     Test(test::Args),
     /// Run the tests that need real servers; Docker provides them
     TestIntegration(test_integration::Args),
+    /// Run the tests on a PostgreSQL server that they start themselves
+    TestPostgres(test_postgres::Args),
     /// Run one of the known benchmarks
     Bench(bench::Args),
     /// Run the simulation over many seeds
     Sim(sim::Args),
+    /// Let a crowd of bookers loose on every store, and judge what it did
+    Stress(stress::Args),
 }
 
 fn main() -> ExitCode {
@@ -50,8 +56,10 @@ fn main() -> ExitCode {
         Task::Demo(args) => demo::run(&args),
         Task::Test(args) => test::run(&args),
         Task::TestIntegration(args) => test_integration::run(&args),
+        Task::TestPostgres(args) => test_postgres::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Sim(args) => sim::run(&args),
+        Task::Stress(args) => stress::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

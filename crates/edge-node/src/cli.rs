@@ -5,6 +5,7 @@
 
 mod flags;
 mod fleet;
+mod store;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use flags::SettingFlags;
 pub use fleet::FleetPlan;
+pub use store::StoreChoice;
 
 /// An edge node of the GPU marketplace.
 ///
@@ -31,6 +33,11 @@ pub struct Cli {
 pub enum Command {
     /// Checks the settings and shows what is in force
     Config(Box<ConfigArgs>),
+    /// Brings a database for bookings to this program's schema
+    ///
+    /// Nothing else ever changes a schema: a node whose database is of another version refuses to start and names this
+    /// command. Repeating it does no harm.
+    Migrate(MigrateArgs),
     /// Runs a fleet of nodes and proves that their answers are true
     ///
     /// Three regions of nodes, each node with its own memory (L1), share one store (L2): the embedded one in this process,
@@ -57,6 +64,14 @@ pub struct ConfigArgs {
     /// One flag for each setting.
     #[command(flatten)]
     pub flags: SettingFlags,
+}
+
+/// What follows `edge-node migrate`.
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    /// The database: postgres://USER:PASSWORD@HOST/DATABASE; an SQLite file lays itself out and has nothing to migrate
+    #[arg(long, value_name = "STORE")]
+    pub store: StoreChoice,
 }
 
 /// What follows `edge-node demo`.
@@ -94,6 +109,10 @@ pub struct DemoArgs {
     /// are removed at the end
     #[arg(long, value_name = "URL", value_parser = redis, conflicts_with = "faults")]
     pub redis: Option<cache_redis::Settings>,
+    /// Where the bookings are decided: memory, sqlite (a temporary file), sqlite:FILE, or postgres://USER@HOST/DATABASE
+    /// that was migrated. A file or database must hold no bookings yet
+    #[arg(long, value_name = "STORE", default_value = "memory")]
+    pub store: StoreChoice,
     /// Writes the report as JSON to this file
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,

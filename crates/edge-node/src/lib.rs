@@ -4,6 +4,7 @@
 //! that owns it. What is here chooses adapters, hands them in, starts and stops tasks, and reports.
 //!
 //! * `edge-node config --show` prints the settings in force and where each comes from.
+//! * `edge-node migrate --store postgres://...` makes the schema that bookings are kept in; nothing else does.
 //! * `edge-node demo` runs a fleet of nodes on the embedded backend or on Redis, books and cancels GPUs while every node answers
 //!   queries, and proves from the outside that no answer was staler than the bound and no GPU was booked twice.
 //!
@@ -24,6 +25,7 @@ use clap::Parser as _;
 pub mod cli;
 pub mod demo;
 mod settings;
+pub mod stores;
 
 use cli::{Cli, Command};
 
@@ -69,6 +71,10 @@ pub fn end(
         Command::Config(args) => match settings::load(&args, environment) {
             Ok(loaded) if args.show => told(out, &loaded.show(), Ending::Well),
             Ok(_) => told(out, "all settings are in order\n", Ending::Well),
+            Err(problem) => told(err, &format!("{problem}\n"), Ending::Refused),
+        },
+        Command::Migrate(args) => match stores::migrate(&args) {
+            Ok(done) => told(out, &done, Ending::Well),
             Err(problem) => told(err, &format!("{problem}\n"), Ending::Refused),
         },
         Command::Demo(args) => demo::command(&args, out, err),

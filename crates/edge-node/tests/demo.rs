@@ -211,3 +211,43 @@ fn a_request_for_what_is_not_offered_is_refused_and_one_for_help_is_not() {
         assert!(help.out.contains(flag), "{flag}");
     }
 }
+
+#[test]
+fn bookings_decided_in_a_file_are_kept_there_and_judged_as_well() {
+    let store = format!("sqlite:{}", file("kept.db", ""));
+    let path = store.trim_start_matches("sqlite:");
+    std::fs::remove_file(path).expect("it was there");
+    let json = file("kept.json", "");
+    let flags = [
+        "--nodes",
+        "eu=2",
+        "--duration",
+        "1",
+        "--hosts",
+        &hosts("kept-hosts.csv"),
+        "--bookings",
+        &tasks("kept-tasks.csv", 60),
+        "--report",
+        &json,
+        "--store",
+        &store,
+    ];
+    let ran = demo(&flags);
+    assert_eq!(ran.ending, Ending::Well, "{}{}", ran.out, ran.err);
+    let report = report(&json);
+    assert_eq!(report["store"], "sqlite");
+    assert_eq!(report["bookings"]["double"], 0);
+    assert!(report["bookings"]["won"].as_u64() > Some(0));
+    let again = demo(&flags);
+    assert_eq!(again.ending, Ending::Refused);
+    assert!(again.err.contains("holds bookings already"), "{}", again.err);
+}
+
+#[test]
+fn only_a_server_is_migrated() {
+    let line = ["edge-node", "migrate", "--store", "sqlite:a.db"].map(OsString::from);
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    assert_eq!(end(line, [], &mut out, &mut err), Ending::Refused);
+    let told = String::from_utf8(err).expect("it is text");
+    assert!(told.contains("nothing to migrate in sqlite:a.db"), "{told}");
+}

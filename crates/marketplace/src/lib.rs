@@ -58,9 +58,10 @@ pub mod shelf;
 
 pub use booking::{Booking, BookingState, Fence, PriceVersion, Quote};
 pub use bookings::{
-    BookingLedger, BookingOutcome, BookingStore, CancelRequest, Change, ChangeKind, Changes, Completeness,
-    ConfirmRequest, Cursor, Guarantee, HoldRequest, Holder, KEY_RETENTION, MemoryBookings, Occupancy,
-    RequestHash,
+    BookingGroups, BookingLedger, BookingOutcome, BookingStore, BookingTerms, CancelRequest, Candidate,
+    Change, ChangeKind, Changes, CompleteRequest, Completeness, ConfirmRequest, ConfirmSeveralRequest,
+    Cursor, ExtendRequest, Granted, Guarantee, HoldRequest, HoldSeveralRequest, Holder, KEY_RETENTION,
+    LARGEST_GROUP, MemoryBookings, Occupancy, RequestHash, SystemOfRecord,
 };
 pub use clock::{ManualClock, StoreClock};
 pub use error::{BookingLedgerError, BookingStoreError, ErrorKind, InventoryError};
@@ -75,7 +76,7 @@ pub use name::{
 pub use pricing::{Multiplier, PricingPolicy, ScarcityPricing, Supply};
 pub use service::{
     Answer, AvailabilityQuery, Booked, BookingNews, ClassHealth, Drained, Effects, MarketError, MarketHealth,
-    Marketplace, NewBooking, News, Read, Records, ShelfNews, Show,
+    Marketplace, NewBooking, NewGroupBooking, News, Read, Records, ShelfNews, Show,
 };
 pub use shelf::{
     GpuPage, MarketStats, OrderBook, PageKey, PriceSheet, Ranking, Search, SearchFilter, ShelfKey,

@@ -39,8 +39,10 @@ const LAYERS: &[Layer] = &[
     layer(
         "marketplace",
         Only(&["cache-core", "event-bus", "edge-cache"]),
-        &["redis"],
+        &["redis", "rusqlite", "tokio-postgres"],
     ),
+    layer("bookings-sqlite", Only(&["marketplace"]), &["redis"]),
+    layer("bookings-postgres", Only(&["marketplace"]), &["redis"]),
     layer("config", Only(&[]), &["redis"]),
     layer(ROOT, Only(ADAPTERS_AND_BELOW), &["redis"]),
     layer("testkit", Only(&["cache-core"]), &["redis"]),
@@ -56,6 +58,8 @@ const ADAPTERS_AND_BELOW: &[&str] = &[
     "cache-memory",
     "cache-redis",
     "marketplace",
+    "bookings-sqlite",
+    "bookings-postgres",
     "config",
 ];
 

@@ -13,7 +13,7 @@ fn demo(line: &[&str]) -> Result<DemoArgs, String> {
         .command
     {
         Command::Demo(args) => Ok(*args),
-        Command::Config(_) => Err("another command".to_owned()),
+        _ => Err("another command".to_owned()),
     }
 }
 
@@ -93,4 +93,24 @@ fn a_server_is_named_by_its_address_and_has_its_own_faults() {
     let refused = demo(&["--redis", "127.0.0.1"]).unwrap_err();
     assert!(refused.contains("redis://"), "{refused}");
     assert!(demo(&["--redis", "redis://127.0.0.1", "--faults"]).is_err());
+}
+
+#[test]
+fn a_store_is_named_by_kind_and_place_and_its_password_is_never_shown() {
+    assert_eq!(demo(&[]).unwrap().store, StoreChoice::Memory);
+    assert_eq!(
+        demo(&["--store", "sqlite"]).unwrap().store,
+        StoreChoice::Sqlite(None)
+    );
+    let file = demo(&["--store", "sqlite:a.db"]).unwrap().store;
+    assert_eq!(file, StoreChoice::Sqlite(Some("a.db".into())));
+    let args = demo(&["--store", "postgres://ada:secret@db/bookings"]).unwrap();
+    assert!(!format!("{args:?}").contains("secret"));
+    for text in ["", "sqlite:", "postgres", "postgres:db", "mysql://db/bookings"] {
+        let error = demo(&["--store", text]).unwrap_err();
+        assert!(
+            error.contains("postgres://USER@HOST/DATABASE") || error.contains("value is required"),
+            "{text}: {error}"
+        );
+    }
 }

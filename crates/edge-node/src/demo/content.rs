@@ -95,8 +95,8 @@ fn histories(
         let known = told.get(&change.booking.id).copied().unwrap_or_default();
         let (status, told) = match change.kind {
             ChangeKind::Held => (GpuStatus::Busy, known.taken),
-            ChangeKind::Confirmed => continue,
-            ChangeKind::Cancelled | ChangeKind::Released | ChangeKind::Expired => {
+            ChangeKind::Confirmed | ChangeKind::Extended => continue,
+            ChangeKind::Cancelled | ChangeKind::Released | ChangeKind::Completed | ChangeKind::Expired => {
                 (GpuStatus::Available, known.freed)
             }
         };

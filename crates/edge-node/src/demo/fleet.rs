@@ -14,8 +14,8 @@ use futures_util::future::join_all;
 use marketplace::checks::Recorder;
 use marketplace::inventory::GpuRecord;
 use marketplace::{
-    AvailabilityQuery, Currency, Gpu, Marketplace, MemoryBookings, MemoryInventory, Records, Region,
-    ScarcityPricing, ShelfKey,
+    AvailabilityQuery, Currency, Cursor, Gpu, Marketplace, MemoryInventory, Records, Region, ScarcityPricing,
+    ShelfKey,
 };
 
 use super::backend::Backend;
@@ -23,6 +23,7 @@ use super::clock::MarketClock;
 use super::truth::Truth;
 use super::watch::WatchedStores;
 use crate::cli::DemoArgs;
+use crate::stores;
 
 /// The spans of the protocol, and with them the bound that is checked.
 pub const TIMING: Timing = Timing {
@@ -59,6 +60,8 @@ pub struct Fleet {
     pub recorder: Arc<Recorder>,
     /// The systems of record.
     pub records: Records,
+    /// The folder of a temporary store, deleted at the end.
+    _folder: Option<tempfile::TempDir>,
 }
 
 /// One node.
@@ -79,7 +82,8 @@ impl Fleet {
     /// Builds and starts everything, and waits until every node follows every shard.
     ///
     /// # Errors
-    /// When a GPU is listed twice, the server cannot be reached, or a node does not become ready.
+    /// When the store of bookings cannot be opened or holds some already, a GPU is listed twice, the server cannot be
+    /// reached, or a node does not become ready.
     pub async fn start(args: &DemoArgs, gpus: Vec<GpuRecord>, clock: MarketClock) -> Result<Self, String> {
         let (plan, seed) = (&args.nodes, args.seed);
         let clock = Arc::new(clock);
@@ -88,13 +92,23 @@ impl Fleet {
             Some(settings) => Backend::redis(settings.clone(), &truth, clock.shared()).await?,
             None => Backend::embedded(seed, &truth, clock.shared()),
         };
-        let bookings = Arc::new(MemoryBookings::new(clock.clone()));
-        let recorder = Arc::new(Recorder::new(bookings.clone(), clock.clone()));
+        let opened = stores::open(&args.store, clock.clone()).await?;
+        let before = opened.ledger.changes_since(Cursor::START, 1).await;
+        if !before.map_err(|error| error.to_string())?.rows.is_empty() {
+            return Err(
+                "the store holds bookings already, and a run judges its whole log: name an empty one"
+                    .to_owned(),
+            );
+        }
+        let recorder = Recorder::new(opened.bookings, clock.clone()).with(opened.groups, opened.terms);
+        let recorder = Arc::new(recorder);
         let inventory = Arc::new(MemoryInventory::new(clock.clone(), Currency::USD));
         inventory.add(gpus).map_err(|error| error.to_string())?;
         let records = Records {
             bookings: recorder.clone(),
-            ledger: bookings,
+            groups: recorder.clone(),
+            terms: recorder.clone(),
+            ledger: opened.ledger,
             inventory: inventory.clone(),
             control: inventory,
             pricing: Arc::new(ScarcityPricing),
@@ -107,6 +121,7 @@ impl Fleet {
             clock,
             recorder,
             records,
+            _folder: opened.folder,
         };
         for (region, count) in plan.regions() {
             for number in 1..=*count {

@@ -51,6 +51,8 @@ pub struct Report {
     pub schedule: Schedule,
     /// The promises of the booking store and the market, each checked over the whole run.
     pub checks: Vec<Check>,
+    /// Where the bookings were decided.
+    pub store: &'static str,
 }
 
 /// What became of the bookings.

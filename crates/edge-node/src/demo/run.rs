@@ -164,6 +164,7 @@ pub(super) async fn run(args: &DemoArgs, inputs: Inputs, clock: MarketClock) -> 
             late_ms: Delay::of(&tenants.lateness()),
         },
         checks,
+        store: args.store.kind(),
     })
 }
 

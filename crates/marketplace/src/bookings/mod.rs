@@ -1,10 +1,16 @@
-//! The ports of the system of record for bookings: one that decides, one that reads.
+//! The ports of the system of record for bookings: three that decide - about one GPU, about several at once, about the end
+//! of a booking - and one that reads.
 //!
 //! They say nothing about how a store keeps its word, only what the word is; the conformance suite holds every
 //! store to it.
 
+mod decision;
+mod group;
 mod memory;
 mod request;
+mod several;
+mod term;
+mod timeline;
 
 use std::time::Duration;
 
@@ -12,11 +18,18 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Booking, BookingId, BookingLedgerError, BookingStoreError, Fence, GpuId, PriceVersion, StoreTime,
+    Booking, BookingId, BookingLedgerError, BookingStoreError, Fence, GpuId, Interval, PriceVersion,
+    StoreTime,
 };
 
+pub use decision::{BookingRequest, Reach, Scope, decide};
+pub use group::{
+    BookingGroups, Candidate, ConfirmSeveralRequest, Granted, HoldSeveralRequest, LARGEST_GROUP,
+};
 pub use memory::MemoryBookings;
 pub use request::{CancelRequest, ConfirmRequest, HoldRequest, RequestHash};
+pub use term::{BookingTerms, CompleteRequest, ExtendRequest, SystemOfRecord};
+pub use timeline::{Timeline, Transition};
 
 /// How long a decided request is remembered under its idempotency key, by the store's clock: a client that lost
 /// an answer on Friday evening has resolved it within a day or never will.
@@ -116,6 +129,13 @@ pub trait BookingLedger: Send + Sync {
     /// When the store cannot be reached or a booking cannot be read.
     async fn occupied(&self, gpus: &[GpuId], at: StoreTime) -> Result<Vec<Occupancy>, BookingLedgerError>;
 
+    /// For each of `gpus`, in their order: when it is free within `window`, in order of time, as things stand now. A hold
+    /// that lapses within the window takes its whole interval until then.
+    ///
+    /// # Errors
+    /// When the store cannot be reached or a booking cannot be read.
+    async fn free(&self, gpus: &[GpuId], window: Interval) -> Result<Vec<Vec<Interval>>, BookingLedgerError>;
+
     /// Up to `limit` changes after `cursor`, in the order they were decided. Cursors are dense, and a change is
     /// visible only when all before it are: whoever reads on from the last one it saw misses none.
     ///
@@ -142,6 +162,8 @@ pub enum BookingOutcome {
         /// Its fence, to be named in the next request about it.
         fence: Fence,
     },
+    /// A request for several GPUs took effect.
+    WonSeveral(Vec<Granted>),
     /// The same request was decided before, as inside; nothing was done now.
     Replay(Box<BookingOutcome>),
     /// The interval is taken.
@@ -166,6 +188,15 @@ impl BookingOutcome {
         match self {
             Self::Replay(previous) => previous.decision(),
             decision => decision,
+        }
+    }
+
+    /// The bookings of a request for several GPUs that took effect, now or before.
+    #[must_use]
+    pub fn granted(&self) -> &[Granted] {
+        match self.decision() {
+            Self::WonSeveral(granted) => granted,
+            _ => &[],
         }
     }
 
@@ -242,6 +273,10 @@ pub enum ChangeKind {
     Cancelled,
     /// It was given back while it ran.
     Released,
+    /// Its end was moved to a later instant.
+    Extended,
+    /// Its work was done before its end.
+    Completed,
     /// It was not confirmed in time.
     Expired,
 }

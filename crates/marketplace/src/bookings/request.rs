@@ -72,11 +72,8 @@ impl HoldRequest {
     pub fn hash(&self) -> RequestHash {
         Digest::of("hold")
             .text(self.gpu.as_str())
-            .number(self.interval.start().as_millis().cast_unsigned())
-            .number(self.interval.end().as_millis().cast_unsigned())
-            .number(self.quote.price_per_hour.micros.cast_unsigned())
-            .text(&self.quote.price_per_hour.currency.to_string())
-            .number(self.quote.version.0)
+            .interval(&self.interval)
+            .quote(&self.quote)
             .number(u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX))
             .hash()
     }
@@ -105,25 +102,36 @@ impl CancelRequest {
 }
 
 /// Fields one after the other, texts with their length in front so that no two requests run together.
-struct Digest(Vec<u8>);
+pub(super) struct Digest(Vec<u8>);
 
 impl Digest {
-    fn of(operation: &str) -> Self {
+    pub(super) fn of(operation: &str) -> Self {
         Self(Vec::with_capacity(128)).text(operation)
     }
 
-    fn text(mut self, text: &str) -> Self {
+    pub(super) fn text(mut self, text: &str) -> Self {
         self = self.number(text.len() as u64);
         self.0.extend_from_slice(text.as_bytes());
         self
     }
 
-    fn number(mut self, number: u64) -> Self {
+    pub(super) fn number(mut self, number: u64) -> Self {
         self.0.extend_from_slice(&number.to_le_bytes());
         self
     }
 
-    fn hash(self) -> RequestHash {
+    pub(super) fn interval(self, interval: &Interval) -> Self {
+        self.number(interval.start().as_millis().cast_unsigned())
+            .number(interval.end().as_millis().cast_unsigned())
+    }
+
+    pub(super) fn quote(self, quote: &Quote) -> Self {
+        self.number(quote.price_per_hour.micros.cast_unsigned())
+            .text(&quote.price_per_hour.currency.to_string())
+            .number(quote.version.0)
+    }
+
+    pub(super) fn hash(self) -> RequestHash {
         RequestHash(xxh3_128(&self.0))
     }
 }

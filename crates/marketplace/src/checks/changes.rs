@@ -109,9 +109,9 @@ mod tests {
         let price = Money::from_micros(1, Currency::USD);
         let state = match kind {
             ChangeKind::Held => BookingState::Held { until: at(end) },
-            ChangeKind::Confirmed => BookingState::Confirmed,
+            ChangeKind::Confirmed | ChangeKind::Extended => BookingState::Confirmed,
             ChangeKind::Cancelled => BookingState::Cancelled,
-            ChangeKind::Released => BookingState::Done,
+            ChangeKind::Released | ChangeKind::Completed => BookingState::Done,
             ChangeKind::Expired => BookingState::Expired,
         };
         let booking = Booking {

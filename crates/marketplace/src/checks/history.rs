@@ -3,8 +3,8 @@
 //! It is a recording: nothing in it was checked yet.
 
 use crate::{
-    BookingOutcome, CancelRequest, ConfirmRequest, GpuId, HoldRequest, IdempotencyKey, PriceVersion,
-    RequestHash, StoreTime, UserId,
+    BookingOutcome, CancelRequest, CompleteRequest, ConfirmRequest, ConfirmSeveralRequest, ExtendRequest,
+    GpuId, HoldRequest, HoldSeveralRequest, IdempotencyKey, PriceVersion, RequestHash, StoreTime, UserId,
 };
 
 /// A moment in the order of a recording; it has no unit.
@@ -49,6 +49,14 @@ pub enum Call {
     Confirm(ConfirmRequest),
     /// [`cancel`](crate::BookingStore::cancel).
     Cancel(CancelRequest),
+    /// [`hold_several`](crate::BookingGroups::hold_several).
+    HoldSeveral(HoldSeveralRequest),
+    /// [`confirm_several`](crate::BookingGroups::confirm_several).
+    ConfirmSeveral(ConfirmSeveralRequest),
+    /// [`extend`](crate::BookingTerms::extend).
+    Extend(ExtendRequest),
+    /// [`complete`](crate::BookingTerms::complete).
+    Complete(CompleteRequest),
     /// [`reprice`](crate::BookingStore::reprice); its answer counts as `Gone`, which is never looked at.
     Reprice(GpuId, PriceVersion),
 }
@@ -61,6 +69,12 @@ impl Call {
             Self::Hold(request) => Some((request.user.clone(), request.key.clone(), request.hash())),
             Self::Confirm(request) => Some((request.user.clone(), request.key.clone(), request.hash())),
             Self::Cancel(request) => Some((request.user.clone(), request.key.clone(), request.hash())),
+            Self::HoldSeveral(request) => Some((request.user.clone(), request.key.clone(), request.hash())),
+            Self::ConfirmSeveral(request) => {
+                Some((request.user.clone(), request.key.clone(), request.hash()))
+            }
+            Self::Extend(request) => Some((request.user.clone(), request.key.clone(), request.hash())),
+            Self::Complete(request) => Some((request.user.clone(), request.key.clone(), request.hash())),
             Self::Reprice(..) => None,
         }
     }

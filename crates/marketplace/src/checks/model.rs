@@ -1,10 +1,15 @@
-//! One GPU's bookings as a sequence of requests would leave them: what a store's answers are held against.
+//! GPUs' bookings as a sequence of requests would leave them: what a store's answers are held against.
 //!
 //! It is written apart from every store, on purpose, and knows of time only what the recording does: between
 //! which two instants a request was decided. Whatever may have happened by then, may have.
 
-use std::collections::{BTreeMap, HashMap};
+mod groups;
+mod partitions;
+mod terms;
 
+use std::collections::HashMap;
+
+use self::partitions::partitions;
 use super::wgl::{Model, Span, order};
 use super::{Call, History, Violation};
 use crate::{
@@ -12,7 +17,7 @@ use crate::{
     PriceVersion, StoreTime, UserId,
 };
 
-/// Checks, GPU by GPU, that the answers of `history` could have been given one request at a time, in an order in
+/// Checks, GPU by GPU, and for GPUs that one request named together, together, that the answers of `history` could have been given one request at a time, in an order in
 /// which no request comes after one that began when it was over. Requests under one key count as one that was
 /// under way from the first attempt to the first answer.
 ///
@@ -27,15 +32,19 @@ pub fn linearizable(history: &History) -> Result<(), Violation> {
         check: "linearizable",
         evidence,
     };
-    for (gpu, steps) in by_gpu(history).map_err(violation)? {
-        let fits = order(&Gpu, &steps);
+    for (gpus, steps) in partitions(history).map_err(violation)? {
+        let fits = order(&Gpus(gpus.len()), &steps);
         fits.map_err(|stuck| {
             let stuck: Vec<&Step> = stuck
                 .into_iter()
                 .take(MOST_EVIDENCE)
                 .map(|index| &steps[index].op)
                 .collect();
-            violation(format!("no order of the requests for {gpu} explains {stuck:#?}"))
+            let gpus: Vec<&str> = gpus.iter().take(MOST_EVIDENCE).map(GpuId::as_str).collect();
+            violation(format!(
+                "no order of the requests for {} explains {stuck:#?}",
+                gpus.join(", ")
+            ))
         })?;
     }
     Ok(())
@@ -47,6 +56,8 @@ const MOST_EVIDENCE: usize = 5;
 #[derive(Debug)]
 struct Step {
     call: Call,
+    /// The GPUs it is about, by their numbers in the partition: for several, one for each that the call names.
+    gpus: Vec<usize>,
     decision: Option<BookingOutcome>,
     window: Window,
 }
@@ -56,43 +67,6 @@ struct Step {
 struct Window {
     earliest: StoreTime,
     latest: StoreTime,
-}
-
-fn by_gpu(history: &History) -> Result<BTreeMap<GpuId, Vec<Span<Step>>>, String> {
-    let gpus = gpus_of_bookings(history);
-    let mut steps: BTreeMap<GpuId, Vec<Span<Step>>> = BTreeMap::new();
-    for span in by_request(history) {
-        let gpu = match &span.op.call {
-            Call::Hold(request) => Some(&request.gpu),
-            Call::Reprice(gpu, _) => Some(gpu),
-            Call::Confirm(ConfirmRequest { id, .. }) | Call::Cancel(CancelRequest { id, .. }) => {
-                gpus.get(id).copied()
-            }
-        };
-        match gpu {
-            Some(gpu) => steps.entry(gpu.clone()).or_default().push(span),
-            None if matches!(span.op.decision, Some(BookingOutcome::Won { .. })) => {
-                return Err(format!("won a booking that nobody was granted: {:?}", span.op));
-            }
-            None => {}
-        }
-    }
-    Ok(steps)
-}
-
-fn gpus_of_bookings(history: &History) -> HashMap<&BookingId, &GpuId> {
-    history
-        .iter()
-        .filter_map(
-            |operation| match (&operation.call, operation.outcome()?.decision()) {
-                (
-                    Call::Hold(request),
-                    BookingOutcome::Won { id, .. } | BookingOutcome::Conflict { with: id, .. },
-                ) => Some((id, &request.gpu)),
-                _ => None,
-            },
-        )
-        .collect()
 }
 
 /// Attempts under one key become one step: it took effect at most once, after the first began and before the
@@ -115,6 +89,7 @@ fn by_request(history: &History) -> Vec<Span<Step>> {
             };
             let op = Step {
                 call: operation.call.clone(),
+                gpus: vec![],
                 decision: None,
                 window,
             };
@@ -136,7 +111,8 @@ fn by_request(history: &History) -> Vec<Span<Step>> {
     steps
 }
 
-struct Gpu;
+/// That many GPUs, each with a state of its own.
+struct Gpus(usize);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct State {
@@ -171,19 +147,42 @@ enum Phase {
     Released,
 }
 
-impl Model for Gpu {
+impl Model for Gpus {
     type Op = Step;
-    type State = State;
+    type State = Vec<State>;
 
-    fn initial(&self) -> State {
-        State {
+    fn initial(&self) -> Vec<State> {
+        let initial = State {
             grants: Vec::new(),
             fence: Fence(0),
             price: PriceVersion::FIRST,
-        }
+        };
+        vec![initial; self.0]
     }
 
-    fn after(&self, state: &State, step: &Step) -> Vec<State> {
+    fn after(&self, states: &Vec<State>, step: &Step) -> Vec<Vec<State>> {
+        match &step.call {
+            Call::HoldSeveral(request) => groups::held(states, request, step),
+            Call::ConfirmSeveral(request) => groups::confirmed(states, request, step),
+            _ => {
+                let Some(gpu) = step.gpus.first() else {
+                    return vec![];
+                };
+                let replaced = |state: State| {
+                    let mut after = states.clone();
+                    after[*gpu] = state;
+                    after
+                };
+                states[*gpu].after(step).into_iter().map(replaced).collect()
+            }
+        }
+    }
+}
+
+impl State {
+    /// After a request about this GPU alone.
+    fn after(&self, step: &Step) -> Vec<Self> {
+        let state = self;
         use BookingOutcome::{Conflict, Gone, Won};
         let window = step.window;
         match (&step.call, &step.decision) {
@@ -204,7 +203,7 @@ impl Model for Gpu {
             }
             (Call::Hold(request), None) => state.granted(request, window, None).into_iter().collect(),
             (Call::Hold(request), Some(Conflict { with, next_free })) => {
-                state.refused(request, window, with, *next_free)
+                state.refused(request.interval, window, with, *next_free)
             }
             (Call::Hold(request), Some(Gone)) if request.quote.version < state.price => vec![state.clone()],
             (Call::Confirm(request), Some(Won { id, .. })) if *id == request.id => {
@@ -221,12 +220,12 @@ impl Model for Gpu {
             (Call::Cancel(request), Some(Gone)) if !state.surely_cancels(request, window) => {
                 vec![state.clone()]
             }
+            (Call::Extend(request), decision) => state.after_extension(request, decision.as_ref(), window),
+            (Call::Complete(request), decision) => state.after_completion(request, decision.as_ref(), window),
             _ => vec![],
         }
     }
-}
 
-impl State {
     /// After a grant, if nothing that surely stands is in its way.
     fn granted(
         &self,
@@ -263,14 +262,7 @@ impl State {
     }
 
     /// After a refusal, if `with` may have been in the way and `next_free` may have been the first way out.
-    fn refused(
-        &self,
-        request: &HoldRequest,
-        window: Window,
-        with: &BookingId,
-        next_free: StoreTime,
-    ) -> Vec<Self> {
-        let wanted = request.interval;
+    fn refused(&self, wanted: Interval, window: Window, with: &BookingId, next_free: StoreTime) -> Vec<Self> {
         let may_block =
             |grant: &Grant, interval: &Interval| grant.may_overlap(interval) && grant.may_stand(window);
         let may_be_taken = |start| {

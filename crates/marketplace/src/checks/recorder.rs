@@ -9,8 +9,9 @@ use async_trait::async_trait;
 
 use super::history::{Answer, Call, History, Operation, Tick};
 use crate::{
-    BookingOutcome, BookingStore, BookingStoreError, CancelRequest, ConfirmRequest, GpuId, Guarantee,
-    HoldRequest, PriceVersion, StoreClock,
+    BookingGroups, BookingOutcome, BookingStore, BookingStoreError, BookingTerms, CancelRequest,
+    CompleteRequest, ConfirmRequest, ConfirmSeveralRequest, ErrorKind, ExtendRequest, GpuId, Guarantee,
+    HoldRequest, HoldSeveralRequest, PriceVersion, StoreClock,
 };
 
 /// Records the calls of a store for the checks.
@@ -29,6 +30,8 @@ use crate::{
 /// ```
 pub struct Recorder {
     store: Arc<dyn BookingStore>,
+    groups: Option<Arc<dyn BookingGroups>>,
+    terms: Option<Arc<dyn BookingTerms>>,
     clock: Arc<dyn StoreClock>,
     ticks: AtomicU64,
     history: Mutex<History>,
@@ -40,9 +43,21 @@ impl Recorder {
     pub fn new(store: Arc<dyn BookingStore>, clock: Arc<dyn StoreClock>) -> Self {
         Self {
             store,
+            groups: None,
+            terms: None,
             clock,
             ticks: AtomicU64::new(0),
             history: Mutex::default(),
+        }
+    }
+
+    /// Records what `groups` and `terms`, the same store's, decide as well. Without them such requests are `Rejected`.
+    #[must_use]
+    pub fn with(self, groups: Arc<dyn BookingGroups>, terms: Arc<dyn BookingTerms>) -> Self {
+        Self {
+            groups: Some(groups),
+            terms: Some(terms),
+            ..self
         }
     }
 
@@ -127,4 +142,48 @@ impl BookingStore for Recorder {
     fn guarantee(&self) -> Guarantee {
         self.store.guarantee()
     }
+}
+
+#[async_trait]
+impl BookingGroups for Recorder {
+    async fn hold_several(&self, request: HoldSeveralRequest) -> Result<BookingOutcome, BookingStoreError> {
+        let groups = self.groups.as_ref().ok_or_else(not_handed_in)?;
+        let index = self.began(Call::HoldSeveral(request.clone()));
+        let outcome = groups.hold_several(request).await;
+        outcome.inspect(|outcome| self.ended(index, outcome))
+    }
+
+    async fn confirm_several(
+        &self,
+        request: ConfirmSeveralRequest,
+    ) -> Result<BookingOutcome, BookingStoreError> {
+        let groups = self.groups.as_ref().ok_or_else(not_handed_in)?;
+        let index = self.began(Call::ConfirmSeveral(request.clone()));
+        let outcome = groups.confirm_several(request).await;
+        outcome.inspect(|outcome| self.ended(index, outcome))
+    }
+}
+
+#[async_trait]
+impl BookingTerms for Recorder {
+    async fn extend(&self, request: ExtendRequest) -> Result<BookingOutcome, BookingStoreError> {
+        let terms = self.terms.as_ref().ok_or_else(not_handed_in)?;
+        let index = self.began(Call::Extend(request.clone()));
+        let outcome = terms.extend(request).await;
+        outcome.inspect(|outcome| self.ended(index, outcome))
+    }
+
+    async fn complete(&self, request: CompleteRequest) -> Result<BookingOutcome, BookingStoreError> {
+        let terms = self.terms.as_ref().ok_or_else(not_handed_in)?;
+        let index = self.began(Call::Complete(request.clone()));
+        let outcome = terms.complete(request).await;
+        outcome.inspect(|outcome| self.ended(index, outcome))
+    }
+}
+
+fn not_handed_in() -> BookingStoreError {
+    BookingStoreError::new(
+        ErrorKind::Rejected,
+        "the recorder was made without that port; hand it in by `with`",
+    )
 }

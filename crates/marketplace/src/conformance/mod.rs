@@ -2,12 +2,14 @@
 //!
 //! It tests the ports and nothing else: not speed, not what survives a crash.
 
+mod groups;
 mod keys;
 mod ledger;
 mod lifecycle;
 mod overlap;
 mod prices;
 mod races;
+mod terms;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,16 +17,42 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    BookingId, BookingLedger, BookingOutcome, BookingStore, CancelRequest, Change, ConfirmRequest, Currency,
-    Cursor, Fence, GpuId, HoldRequest, IdempotencyKey, Interval, ManualClock, Money, PriceVersion, Quote,
-    StoreTime, UserId,
+    BookingGroups, BookingId, BookingLedger, BookingOutcome, BookingStore, BookingTerms, CancelRequest,
+    Candidate, Change, ConfirmRequest, Currency, Cursor, Fence, GpuId, HoldRequest, HoldSeveralRequest,
+    IdempotencyKey, Interval, ManualClock, Money, PriceVersion, Quote, StoreTime, SystemOfRecord, UserId,
 };
 
 /// Makes the stores the suite runs on.
 #[async_trait]
 pub trait Subject: Send + Sync {
     /// A store without bookings whose time is told by `clock` alone.
-    async fn open(&self, clock: Arc<ManualClock>) -> (Arc<dyn BookingStore>, Arc<dyn BookingLedger>);
+    async fn open(&self, clock: Arc<ManualClock>) -> Ports;
+}
+
+/// One store, by each of its ports.
+#[derive(Clone)]
+pub struct Ports {
+    /// Decides about single bookings.
+    pub bookings: Arc<dyn BookingStore>,
+    /// Decides about several at once.
+    pub groups: Arc<dyn BookingGroups>,
+    /// Moves the ends of bookings.
+    pub terms: Arc<dyn BookingTerms>,
+    /// Reads.
+    pub ledger: Arc<dyn BookingLedger>,
+}
+
+impl Ports {
+    /// The ports of a store that implements all of them.
+    #[must_use]
+    pub fn of<S: SystemOfRecord + 'static>(store: Arc<S>) -> Self {
+        Self {
+            bookings: store.clone(),
+            groups: store.clone(),
+            terms: store.clone(),
+            ledger: store,
+        }
+    }
 }
 
 /// Runs the whole suite; every scenario gets a store of its own. Needs a tokio runtime, and to race for real, one
@@ -33,16 +61,15 @@ pub trait Subject: Send + Sync {
 /// ```
 /// # use std::sync::Arc;
 /// use async_trait::async_trait;
-/// use marketplace::conformance::{self, Subject};
-/// use marketplace::{BookingLedger, BookingStore, ManualClock, MemoryBookings};
+/// use marketplace::conformance::{self, Ports, Subject};
+/// use marketplace::{ManualClock, MemoryBookings};
 ///
 /// struct InMemory;
 ///
 /// #[async_trait]
 /// impl Subject for InMemory {
-///     async fn open(&self, clock: Arc<ManualClock>) -> (Arc<dyn BookingStore>, Arc<dyn BookingLedger>) {
-///         let store = Arc::new(MemoryBookings::new(clock));
-///         (store.clone(), store)
+///     async fn open(&self, clock: Arc<ManualClock>) -> Ports {
+///         Ports::of(Arc::new(MemoryBookings::new(clock)))
 ///     }
 /// }
 ///
@@ -75,6 +102,15 @@ pub async fn booking_store(subject: &dyn Subject) {
     ledger::every_decision_is_logged_once_and_in_order(Bench::of(subject).await).await;
     ledger::the_log_is_read_in_pieces_without_loss(Bench::of(subject).await).await;
     ledger::occupancy_says_who_has_a_gpu_and_until_when(Bench::of(subject).await).await;
+    groups::several_gpus_are_held_all_or_none(Bench::of(subject).await).await;
+    groups::of_many_candidates_the_first_that_are_free_are_taken(Bench::of(subject).await).await;
+    groups::several_holds_are_confirmed_all_or_none(Bench::of(subject).await).await;
+    groups::a_group_that_makes_no_sense_is_rejected(Bench::of(subject).await).await;
+    terms::a_booking_is_extended_while_its_gpu_is_free(Bench::of(subject).await).await;
+    terms::only_a_bought_booking_at_its_price_is_extended(Bench::of(subject).await).await;
+    terms::a_completed_booking_costs_what_was_used(Bench::of(subject).await).await;
+    terms::free_time_is_what_nothing_takes(Bench::of(subject).await).await;
+    races::crowds_that_want_several_gpus_leave_a_consistent_history(Bench::of(subject).await).await;
     races::of_a_hundred_bookers_exactly_one_wins(Bench::of(subject).await).await;
     races::confirm_cancel_and_expiry_have_one_winner(Bench::of(subject).await).await;
     races::one_key_from_many_threads_is_decided_once(Bench::of(subject).await).await;
@@ -85,6 +121,8 @@ pub async fn booking_store(subject: &dyn Subject) {
 struct Bench {
     clock: Arc<ManualClock>,
     store: Arc<dyn BookingStore>,
+    groups: Arc<dyn BookingGroups>,
+    terms: Arc<dyn BookingTerms>,
     ledger: Arc<dyn BookingLedger>,
 }
 
@@ -93,8 +131,19 @@ const TTL: Duration = Duration::from_millis(1_000);
 impl Bench {
     async fn of(subject: &dyn Subject) -> Self {
         let clock = Arc::new(ManualClock::at(at(0)));
-        let (store, ledger) = subject.open(clock.clone()).await;
-        Self { clock, store, ledger }
+        let Ports {
+            bookings,
+            groups,
+            terms,
+            ledger,
+        } = subject.open(clock.clone()).await;
+        Self {
+            clock,
+            store: bookings,
+            groups,
+            terms,
+            ledger,
+        }
     }
 
     async fn hold(&self, user: &str, start: i64, end: i64) -> BookingOutcome {
@@ -158,6 +207,23 @@ fn hold(user: &str, gpu: &str, start: i64, end: i64) -> HoldRequest {
             price_per_hour: Money::from_micros(3_600_000, Currency::USD),
             version: PriceVersion::FIRST,
         },
+        ttl: TTL,
+    }
+}
+
+/// Asks for `count` of `gpus`, under the interval's own key.
+fn several(user: &str, gpus: &[&str], count: usize, start: i64, end: i64) -> HoldSeveralRequest {
+    let single = hold(user, "several", start, end);
+    let candidate = |gpu: &&str| Candidate {
+        gpu: GpuId::new(gpu).expect("a name"),
+        quote: single.quote,
+    };
+    HoldSeveralRequest {
+        user: single.user.clone(),
+        key: single.key.clone(),
+        interval: single.interval,
+        count: count.try_into().expect("one at least"),
+        candidates: gpus.iter().map(candidate).collect(),
         ttl: TTL,
     }
 }

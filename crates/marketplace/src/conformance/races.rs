@@ -8,20 +8,23 @@ use std::sync::Arc;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use super::{Bench, TTL, at, cancel, confirm, hold, key};
+use super::{Bench, TTL, at, cancel, confirm, hold, key, several};
 use crate::checks::{
     Recorder, cursors_are_dense, fences_increase, linearizable, no_overlap, one_outcome_per_key,
 };
-use crate::{BookingOutcome, BookingStore, StoreTime};
+use crate::{BookingOutcome, BookingStore, ConfirmSeveralRequest, ExtendRequest, StoreTime, UserId};
 
 impl Bench {
     /// The bench with a recorder in front of its store.
     fn recorded(self) -> (Arc<Recorder>, Self) {
-        let recorder = Arc::new(Recorder::new(self.store.clone(), self.clock.clone()));
+        let recorder = Recorder::new(self.store.clone(), self.clock.clone());
+        let recorder = Arc::new(recorder.with(self.groups.clone(), self.terms.clone()));
         (
             recorder.clone(),
             Self {
-                store: recorder,
+                store: recorder.clone(),
+                groups: recorder.clone(),
+                terms: recorder,
                 ..self
             },
         )
@@ -196,6 +199,65 @@ pub(super) async fn a_crowd_on_few_gpus_leaves_a_consistent_history(bench: Bench
                         .await
                         .expect("the store answers");
                 }
+                clock.advance(TTL / 50);
+                store.expire_holds(10).await.expect("the store answers");
+            }
+        }
+    });
+    race(crowd).await;
+    bench.check(&recorder).await;
+}
+
+pub(super) async fn crowds_that_want_several_gpus_leave_a_consistent_history(bench: Bench) {
+    let (recorder, bench) = bench.recorded();
+    let crowd = (0..12_i64).map(|user| {
+        let (store, groups, terms, clock) = (
+            bench.store.clone(),
+            bench.groups.clone(),
+            bench.terms.clone(),
+            bench.clock.clone(),
+        );
+        async move {
+            let name = format!("user-{user}");
+            for turn in 0..12_i64 {
+                let start = 10_000 + (user * 7 + turn * 13) % 40;
+                let first = usize::try_from((user + turn) % 3).expect("not negative");
+                let gpus = [
+                    ["gpu-1", "gpu-2", "gpu-3"],
+                    ["gpu-2", "gpu-3", "gpu-1"],
+                    ["gpu-3", "gpu-1", "gpu-2"],
+                ][first];
+                let mut request = several(&name, &gpus, 2, start, start + 5);
+                request.key = key(&format!("{turn}"));
+                let outcome = groups
+                    .hold_several(request.clone())
+                    .await
+                    .expect("the store answers");
+                if turn % 4 == 0 {
+                    groups.hold_several(request).await.expect("the store answers");
+                }
+                let [one, other] = outcome.granted() else { continue };
+                let confirm = ConfirmSeveralRequest {
+                    user: UserId::new(&name).expect("a name"),
+                    key: key(&format!("confirm/{turn}")),
+                    bookings: vec![(one.id.clone(), one.fence), (other.id.clone(), other.fence)],
+                };
+                if turn % 3 != 0 {
+                    groups.confirm_several(confirm).await.expect("the store answers");
+                    let extend = ExtendRequest {
+                        user: UserId::new(&name).expect("a name"),
+                        key: key(&format!("extend/{turn}")),
+                        id: other.id.clone(),
+                        fence: other.fence,
+                        until: at(start + 9),
+                    };
+                    terms.extend(extend).await.expect("the store answers");
+                }
+                let given_back = if turn % 2 == 0 { one } else { other };
+                store
+                    .cancel(cancel(&name, &given_back.id, given_back.fence))
+                    .await
+                    .expect("the store answers");
                 clock.advance(TTL / 50);
                 store.expire_holds(10).await.expect("the store answers");
             }

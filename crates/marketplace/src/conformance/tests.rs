@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Barrier, Mutex};
 
 use super::*;
-use crate::{BookingStoreError, Guarantee, MemoryBookings};
+use crate::{
+    BookingStoreError, CompleteRequest, ConfirmSeveralRequest, ExtendRequest, Guarantee, MemoryBookings,
+};
 
 #[derive(Clone, Copy, Debug)]
 enum Mutation {
@@ -25,6 +27,14 @@ enum Mutation {
     HoldsAreKept,
     /// Does not look at price versions.
     PricesAreIgnored,
+    /// Holds what is free of a group when not all of it is.
+    GroupsAreHalved,
+    /// Confirms a group one by one, up to the first that is gone.
+    GroupsAreConfirmedOneByOne,
+    /// Extends as far as was asked, whatever is in the way.
+    ExtendsOverOthers,
+    /// Completes what has not begun.
+    CompletesTooEarly,
 }
 
 struct Mutant {
@@ -118,8 +128,77 @@ impl BookingStore for Mutant {
 }
 
 #[async_trait]
+impl BookingGroups for Mutant {
+    async fn hold_several(
+        &self,
+        mut request: HoldSeveralRequest,
+    ) -> Result<BookingOutcome, BookingStoreError> {
+        let outcome = self.store.hold_several(request.clone()).await?;
+        let fewer = std::num::NonZeroUsize::new(request.count.get() - 1);
+        match (self.mutation, &outcome, fewer) {
+            (Mutation::GroupsAreHalved, BookingOutcome::Conflict { .. }, Some(fewer)) => {
+                request.count = fewer;
+                request.key = key(&format!("{}/{}", request.key, self.request()));
+                self.store.hold_several(request).await
+            }
+            _ => Ok(outcome),
+        }
+    }
+
+    async fn confirm_several(
+        &self,
+        request: ConfirmSeveralRequest,
+    ) -> Result<BookingOutcome, BookingStoreError> {
+        let outcome = self.store.confirm_several(request.clone()).await?;
+        if matches!(
+            (self.mutation, &outcome),
+            (Mutation::GroupsAreConfirmedOneByOne, BookingOutcome::Gone)
+        ) {
+            for (id, fence) in request.bookings {
+                let (user, key) = (request.user.clone(), key(&format!("{}/{id}", request.key)));
+                self.store
+                    .confirm(ConfirmRequest { user, key, id, fence })
+                    .await?;
+            }
+        }
+        Ok(outcome)
+    }
+}
+
+#[async_trait]
+impl BookingTerms for Mutant {
+    async fn extend(&self, request: ExtendRequest) -> Result<BookingOutcome, BookingStoreError> {
+        let (id, fence) = (request.id.clone(), request.fence);
+        let outcome = self.store.extend(request).await?;
+        let forged = matches!(
+            (self.mutation, &outcome),
+            (Mutation::ExtendsOverOthers, BookingOutcome::Conflict { .. })
+        );
+        Ok(if forged {
+            BookingOutcome::Won { id, fence }
+        } else {
+            outcome
+        })
+    }
+
+    async fn complete(&self, request: CompleteRequest) -> Result<BookingOutcome, BookingStoreError> {
+        let (id, fence) = (request.id.clone(), request.fence);
+        let outcome = self.store.complete(request).await?;
+        let forged = matches!(
+            (self.mutation, &outcome),
+            (Mutation::CompletesTooEarly, BookingOutcome::Gone)
+        );
+        Ok(if forged {
+            BookingOutcome::Won { id, fence }
+        } else {
+            outcome
+        })
+    }
+}
+
+#[async_trait]
 impl Subject for Mutation {
-    async fn open(&self, clock: Arc<ManualClock>) -> (Arc<dyn BookingStore>, Arc<dyn BookingLedger>) {
+    async fn open(&self, clock: Arc<ManualClock>) -> Ports {
         let ledger = Arc::new(MemoryBookings::new(clock));
         let store = Mutant {
             store: ledger.clone(),
@@ -128,7 +207,13 @@ impl Subject for Mutation {
             granted: Mutex::default(),
             both_checked: Barrier::new(2),
         };
-        (Arc::new(store), ledger)
+        let store = Arc::new(store);
+        Ports {
+            bookings: store.clone(),
+            groups: store.clone(),
+            terms: store,
+            ledger,
+        }
     }
 }
 
@@ -141,6 +226,10 @@ async fn a_store_that_breaks_one_promise_fails_the_suite() {
         Mutation::ChecksBeforeItActs,
         Mutation::HoldsAreKept,
         Mutation::PricesAreIgnored,
+        Mutation::GroupsAreHalved,
+        Mutation::GroupsAreConfirmedOneByOne,
+        Mutation::ExtendsOverOthers,
+        Mutation::CompletesTooEarly,
     ] {
         let run = tokio::spawn(async move { booking_store(&mutation).await }).await;
         assert!(

@@ -54,7 +54,11 @@ impl Marketplace {
             repaired: 0,
         };
         for change in &changes.rows {
-            let told = self.core.heard.contains(&change.booking.id, change.kind);
+            let booking = &change.booking;
+            let told = self
+                .core
+                .heard
+                .contains(&booking.id, change.kind, &booking.interval);
             let gone = change.at.plus(MARKET_STATS.policy().l2_ttl) <= now;
             if !told && !gone {
                 if change.at.plus(SETTLE) > now {

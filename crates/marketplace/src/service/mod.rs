@@ -4,6 +4,7 @@
 
 mod answer;
 mod drain;
+mod groups;
 pub mod keys;
 mod load;
 mod news;
@@ -13,6 +14,7 @@ mod rewrite;
 mod search;
 mod spread;
 mod tape;
+mod terms;
 mod turns;
 mod writes;
 
@@ -30,6 +32,7 @@ use crate::namespaces;
 
 pub use answer::{Answer, Read};
 pub use drain::Drained;
+pub use groups::NewGroupBooking;
 pub use news::{BookingNews, News, ShelfNews};
 pub use reads::{AvailabilityQuery, Show};
 pub use records::Records;
@@ -152,6 +155,16 @@ impl Marketplace {
             classes: classes.collect(),
             cache,
         }
+    }
+
+    /// Hands each decision about a booking that a node tells of to `handle`, once: what two nodes tell of, because both
+    /// drained the change log of a third that died, comes a single time. Ends when the subscription is dropped.
+    ///
+    /// It hears events, so a node that was cut off misses what the log no longer had; what must see every decision reads
+    /// [`BookingLedger::changes_since`](crate::BookingLedger::changes_since). Of the last 65,536 decisions none comes twice.
+    #[must_use]
+    pub fn on_bookings(&self, handle: impl Fn(BookingNews) + Send + Sync + 'static) -> Subscription {
+        Heard::each_once(&self.core.cache, handle)
     }
 
     fn source(&self) -> &Source {

@@ -76,8 +76,12 @@ impl BookingNews {
     pub(super) fn kind(&self) -> EventKind {
         match self.change {
             ChangeKind::Confirmed => EventKind::BookingCreated,
-            ChangeKind::Cancelled | ChangeKind::Released => EventKind::BookingCancelled,
-            ChangeKind::Held | ChangeKind::Expired => EventKind::GpuAvailabilityChanged,
+            ChangeKind::Cancelled | ChangeKind::Released | ChangeKind::Completed => {
+                EventKind::BookingCancelled
+            }
+            ChangeKind::Held | ChangeKind::Expired | ChangeKind::Extended => {
+                EventKind::GpuAvailabilityChanged
+            }
         }
     }
 }
@@ -110,25 +114,43 @@ impl Heard {
     /// Hears what every node tells.
     pub(super) fn listen(self: &Arc<Self>, cache: &EdgeCache) -> Subscription {
         let heard = Arc::clone(self);
-        let bookings = Filter::kind(EventKind::BookingCreated)
-            .or_kind(EventKind::BookingCancelled)
-            .or_kind(EventKind::GpuAvailabilityChanged);
-        cache.on(bookings, move |delivery| {
+        cache.on(bookings(), move |delivery| {
             heard.hear(&delivery);
             std::future::ready(())
         })
     }
 
-    pub(super) fn contains(&self, id: &BookingId, change: ChangeKind) -> bool {
-        self.marks(|marks| marks.known.contains(&mark(id, change)))
+    /// Hands each decision to `handle` the first time it is told, however many nodes tell of it.
+    pub(super) fn each_once(
+        cache: &EdgeCache,
+        handle: impl Fn(BookingNews) + Send + Sync + 'static,
+    ) -> Subscription {
+        let heard = Self::default();
+        cache.on(bookings(), move |delivery| {
+            if let Delivery::Event(event) = &delivery
+                && let Some(booking) = booking_of(event)
+                && !heard.contains(&booking.id, booking.change, &booking.interval)
+            {
+                heard.insert(&booking);
+                handle(booking);
+            }
+            std::future::ready(())
+        })
+    }
+
+    pub(super) fn contains(&self, id: &BookingId, change: ChangeKind, interval: &Interval) -> bool {
+        self.marks(|marks| marks.known.contains(&mark(id, change, interval)))
     }
 
     /// A confirmed booking was held before; who heard of the one needs not hear of the other.
-    pub(super) fn insert(&self, id: &BookingId, change: ChangeKind) {
+    pub(super) fn insert(&self, booking: &BookingNews) {
+        let BookingNews {
+            id, change, interval, ..
+        } = booking;
         self.marks(|marks| {
-            marks.insert(mark(id, change));
-            if change == ChangeKind::Confirmed {
-                marks.insert(mark(id, ChangeKind::Held));
+            marks.insert(mark(id, *change, interval));
+            if *change == ChangeKind::Confirmed {
+                marks.insert(mark(id, ChangeKind::Held, interval));
             }
         });
     }
@@ -137,7 +159,7 @@ impl Heard {
         if let Delivery::Event(event) = delivery
             && let Some(booking) = booking_of(event)
         {
-            self.insert(&booking.id, booking.change);
+            self.insert(&booking);
         }
     }
 
@@ -159,10 +181,21 @@ impl Marks {
     }
 }
 
+fn bookings() -> Filter {
+    Filter::kind(EventKind::BookingCreated)
+        .or_kind(EventKind::BookingCancelled)
+        .or_kind(EventKind::GpuAvailabilityChanged)
+}
+
 fn booking_of(event: &CacheEvent) -> Option<BookingNews> {
     event.data::<News>().ok()?.booking
 }
 
-fn mark(id: &BookingId, change: ChangeKind) -> u64 {
-    xxh3_64_with_seed(id.as_str().as_bytes(), change as u64)
+/// A booking changes once in each way, except that it may be extended again.
+fn mark(id: &BookingId, change: ChangeKind, interval: &Interval) -> u64 {
+    let again = match change {
+        ChangeKind::Extended => interval.end().as_millis().cast_unsigned(),
+        _ => 0,
+    };
+    xxh3_64_with_seed(id.as_str().as_bytes(), change as u64 ^ again << 8)
 }

@@ -287,7 +287,11 @@ impl Marketplace {
         .await
     }
 
-    async fn page(&self, trail: &mut Trail, page: &PageKey) -> Result<Option<Fetched<GpuPage>>, CacheError> {
+    pub(super) async fn page(
+        &self,
+        trail: &mut Trail,
+        page: &PageKey,
+    ) -> Result<Option<Fetched<GpuPage>>, CacheError> {
         let of = page.clone();
         self.read(trail, &keys::page(page), move |market| {
             market.load_page(of.clone())
@@ -322,7 +326,7 @@ impl Marketplace {
 }
 
 impl Show {
-    fn admits(self, status: GpuStatus) -> bool {
+    pub(super) fn admits(self, status: GpuStatus) -> bool {
         match self {
             Self::Available => status == GpuStatus::Available,
             Self::AvailableAndBusy => matches!(status, GpuStatus::Available | GpuStatus::Busy),

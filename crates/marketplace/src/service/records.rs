@@ -11,7 +11,8 @@ use super::Failure;
 use super::tape::Tape;
 use crate::shelf::{GpuPage, PageKey};
 use crate::{
-    BookingLedger, BookingStore, GpuId, Inventory, InventoryControl, PricingPolicy, StoreClock, StoreTime,
+    BookingGroups, BookingLedger, BookingStore, BookingTerms, GpuId, Inventory, InventoryControl,
+    PricingPolicy, StoreClock, StoreTime,
 };
 
 /// The systems of record behind a marketplace, and the rule and clock it goes by.
@@ -24,6 +25,8 @@ use crate::{
 /// let inventory = Arc::new(MemoryInventory::new(clock.clone(), Currency::USD));
 /// let records = Records {
 ///     bookings: bookings.clone(),
+///     groups: bookings.clone(),
+///     terms: bookings.clone(),
 ///     ledger: bookings,
 ///     inventory: inventory.clone(),
 ///     control: inventory,
@@ -36,6 +39,10 @@ use crate::{
 pub struct Records {
     /// Decides bookings.
     pub bookings: Arc<dyn BookingStore>,
+    /// Decides about several at once; the same store's.
+    pub groups: Arc<dyn BookingGroups>,
+    /// Moves the ends of bookings; the same store's.
+    pub terms: Arc<dyn BookingTerms>,
     /// Tells what was decided.
     pub ledger: Arc<dyn BookingLedger>,
     /// Tells what GPUs there are.

@@ -146,7 +146,7 @@ impl Marketplace {
             return Effects::Queued;
         }
         if let Some(booking) = &news.booking {
-            self.core.heard.insert(&booking.id, booking.change);
+            self.core.heard.insert(booking);
         }
         Effects::Published { keys }
     }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How long a GPU is held between the two halves of one booking: longer than any retry of a confirmation.
-const HOLD: Duration = Duration::from_secs(30);
+pub(super) const HOLD: Duration = Duration::from_secs(30);
 
 /// Asks to book a GPU at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,7 +111,7 @@ impl Marketplace {
         };
         let cost = quote.cost_of(&interval).unwrap_or(quote.price_per_hour);
         let effects = match confirmed.decision() {
-            BookingOutcome::Won { .. } if self.was_told(&confirmed, &id) => Effects::None,
+            BookingOutcome::Won { .. } if self.was_told(&confirmed, &id, &interval) => Effects::None,
             BookingOutcome::Won { .. } => self.spread_booking(&gpu, news(ChangeKind::Confirmed, cost)).await,
             BookingOutcome::Gone => {
                 // Nobody will confirm what is left of it.
@@ -306,11 +306,12 @@ impl Marketplace {
     }
 
     /// Whether this answers a request again whose booking every node has heard of.
-    fn was_told(&self, outcome: &BookingOutcome, id: &BookingId) -> bool {
-        matches!(outcome, BookingOutcome::Replay(_)) && self.core.heard.contains(id, ChangeKind::Confirmed)
+    fn was_told(&self, outcome: &BookingOutcome, id: &BookingId, interval: &Interval) -> bool {
+        matches!(outcome, BookingOutcome::Replay(_))
+            && self.core.heard.contains(id, ChangeKind::Confirmed, interval)
     }
 
-    async fn in_service(&self, gpu: &GpuId) -> Result<bool, InventoryError> {
+    pub(super) async fn in_service(&self, gpu: &GpuId) -> Result<bool, InventoryError> {
         let located = self.source().records.inventory.gpu(gpu).await?;
         Ok(located.is_some_and(|located| located.gpu.status == OperatorStatus::InService))
     }
@@ -329,7 +330,7 @@ fn cancelled(booking: &Booking) -> BookingNews {
 }
 
 /// The name of one step of a request.
-fn step(key: &IdempotencyKey, step: &str) -> Result<IdempotencyKey, BookingStoreError> {
+pub(super) fn step(key: &IdempotencyKey, step: &str) -> Result<IdempotencyKey, BookingStoreError> {
     IdempotencyKey::new(format!("{key}/{step}")).map_err(|error| {
         BookingStoreError::new(ErrorKind::Rejected, "the idempotency key is too long").caused_by(error)
     })

@@ -143,7 +143,7 @@ impl DayWindow {
                     self.confirmed.push_back((change.at, booking.id.clone()));
                 }
             }
-            ChangeKind::Released => {
+            ChangeKind::Released | ChangeKind::Extended | ChangeKind::Completed => {
                 self.costs
                     .entry(booking.id.clone())
                     .and_modify(|cost| *cost = booking.total_cost);

@@ -4,9 +4,8 @@
 
 mod keys;
 mod log;
-mod timeline;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,14 +14,14 @@ use dashmap::DashMap;
 
 use self::keys::Keys;
 use self::log::Log;
-use self::timeline::{Timeline, Transition};
 use super::{
-    BookingLedger, BookingOutcome, BookingStore, CancelRequest, ChangeKind, Changes, ConfirmRequest, Cursor,
-    Guarantee, HoldRequest, Occupancy,
+    BookingGroups, BookingLedger, BookingOutcome, BookingRequest, BookingStore, BookingTerms, CancelRequest,
+    ChangeKind, Changes, CompleteRequest, ConfirmRequest, ConfirmSeveralRequest, Cursor, ExtendRequest,
+    Guarantee, HoldRequest, HoldSeveralRequest, Occupancy, Scope, Timeline, Transition, decide,
 };
 use crate::{
-    Booking, BookingId, BookingLedgerError, BookingState, BookingStoreError, ErrorKind, GpuId, PriceVersion,
-    StoreClock, StoreTime,
+    Booking, BookingId, BookingLedgerError, BookingState, BookingStoreError, ErrorKind, GpuId, Interval,
+    PriceVersion, StoreClock, StoreTime,
 };
 
 /// Keeps bookings in memory. Requests about different GPUs do not wait for one another.
@@ -100,14 +99,39 @@ impl MemoryBookings {
         }
     }
 
-    /// Like [`on`](Self::on), for the GPU of booking `id`; `Gone` when there is no such booking.
-    fn on_booking(
-        &self,
-        id: &BookingId,
-        decide: impl FnOnce(&mut Timeline, StoreTime, &mut Vec<Transition>) -> BookingOutcome,
-    ) -> BookingOutcome {
-        self.gpu_of(id)
-            .map_or(BookingOutcome::Gone, |gpu| self.on(&gpu, decide))
+    /// Decides a request over all the timelines of its scope, locked in the order of their GPUs' names, at one instant.
+    fn decide(&self, request: &BookingRequest) -> Result<BookingOutcome, BookingStoreError> {
+        let gpus: BTreeSet<GpuId> = match request.scope() {
+            Scope::Gpus(gpus) => gpus.into_iter().cloned().collect(),
+            Scope::Bookings(ids) => ids.into_iter().filter_map(|id| self.gpu_of(id)).collect(),
+        };
+        let timelines: Vec<(GpuId, Arc<Mutex<Timeline>>)> = gpus
+            .into_iter()
+            .map(|gpu| {
+                let timeline = Arc::clone(&self.timelines.entry(gpu.clone()).or_default());
+                (gpu, timeline)
+            })
+            .collect();
+        let mut held: BTreeMap<GpuId, MutexGuard<'_, Timeline>> = timelines
+            .iter()
+            .map(|(gpu, timeline)| (gpu.clone(), locked(timeline)))
+            .collect();
+        let now = self.clock.now();
+        let mut transitions = Vec::new();
+        let decision = decide(request, &mut held, &mut || self.next_id(), now, &mut transitions);
+        for timeline in held.values_mut() {
+            for id in timeline.forget_before(now) {
+                self.owners.remove(&id);
+            }
+        }
+        self.publish(now, transitions);
+        decision
+    }
+
+    fn decide_once(&self, request: &BookingRequest) -> Result<BookingOutcome, BookingStoreError> {
+        let (user, key) = (request.user(), request.key());
+        self.keys
+            .once(user, key, request.hash(), &*self.clock, || self.decide(request))
     }
 
     fn gpu_of(&self, id: &BookingId) -> Option<GpuId> {
@@ -137,31 +161,15 @@ impl MemoryBookings {
 #[async_trait]
 impl BookingStore for MemoryBookings {
     async fn hold(&self, request: HoldRequest) -> Result<BookingOutcome, BookingStoreError> {
-        self.keys
-            .once(&request.user, &request.key, request.hash(), &*self.clock, || {
-                let id = self.next_id()?;
-                self.on(&request.gpu, |timeline, now, out| {
-                    timeline.hold(&request, id, now, out)
-                })
-            })
+        self.decide_once(&request.into())
     }
 
     async fn confirm(&self, request: ConfirmRequest) -> Result<BookingOutcome, BookingStoreError> {
-        self.keys
-            .once(&request.user, &request.key, request.hash(), &*self.clock, || {
-                Ok(self.on_booking(&request.id, |timeline, now, out| {
-                    timeline.confirm(&request, now, out)
-                }))
-            })
+        self.decide_once(&request.into())
     }
 
     async fn cancel(&self, request: CancelRequest) -> Result<BookingOutcome, BookingStoreError> {
-        self.keys
-            .once(&request.user, &request.key, request.hash(), &*self.clock, || {
-                Ok(self.on_booking(&request.id, |timeline, now, out| {
-                    timeline.cancel(&request, now, out)
-                }))
-            })
+        self.decide_once(&request.into())
     }
 
     async fn expire_holds(&self, limit: usize) -> Result<usize, BookingStoreError> {
@@ -192,6 +200,31 @@ impl BookingStore for MemoryBookings {
 }
 
 #[async_trait]
+impl BookingGroups for MemoryBookings {
+    async fn hold_several(&self, request: HoldSeveralRequest) -> Result<BookingOutcome, BookingStoreError> {
+        self.decide_once(&request.into())
+    }
+
+    async fn confirm_several(
+        &self,
+        request: ConfirmSeveralRequest,
+    ) -> Result<BookingOutcome, BookingStoreError> {
+        self.decide_once(&request.into())
+    }
+}
+
+#[async_trait]
+impl BookingTerms for MemoryBookings {
+    async fn extend(&self, request: ExtendRequest) -> Result<BookingOutcome, BookingStoreError> {
+        self.decide_once(&request.into())
+    }
+
+    async fn complete(&self, request: CompleteRequest) -> Result<BookingOutcome, BookingStoreError> {
+        self.decide_once(&request.into())
+    }
+}
+
+#[async_trait]
 impl BookingLedger for MemoryBookings {
     async fn booking(&self, id: &BookingId) -> Result<Option<Booking>, BookingLedgerError> {
         let Some(gpu) = self.gpu_of(id) else {
@@ -211,6 +244,15 @@ impl BookingLedger for MemoryBookings {
             }
         };
         Ok(gpus.iter().map(occupancy).collect())
+    }
+
+    async fn free(&self, gpus: &[GpuId], window: Interval) -> Result<Vec<Vec<Interval>>, BookingLedgerError> {
+        let now = self.clock.now();
+        let free = |gpu: &GpuId| {
+            let timeline = self.timelines.get(gpu).map(|timeline| Arc::clone(&timeline));
+            timeline.map_or_else(|| vec![window], |timeline| locked(&timeline).free(&window, now))
+        };
+        Ok(gpus.iter().map(free).collect())
     }
 
     async fn changes_since(&self, cursor: Cursor, limit: usize) -> Result<Changes, BookingLedgerError> {

@@ -6,16 +6,15 @@ use std::time::Duration;
 
 use super::*;
 use crate::bookings::{Completeness, KEY_RETENTION};
-use crate::conformance::{self, Subject};
+use crate::conformance::{self, Ports, Subject};
 use crate::{Currency, HoldRequest, IdempotencyKey, Interval, ManualClock, Money, Quote, UserId};
 
 struct InMemory;
 
 #[async_trait]
 impl Subject for InMemory {
-    async fn open(&self, clock: Arc<ManualClock>) -> (Arc<dyn BookingStore>, Arc<dyn BookingLedger>) {
-        let store = Arc::new(MemoryBookings::new(clock));
-        (store.clone(), store)
+    async fn open(&self, clock: Arc<ManualClock>) -> Ports {
+        Ports::of(Arc::new(MemoryBookings::new(clock)))
     }
 }
 

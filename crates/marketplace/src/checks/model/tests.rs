@@ -2,6 +2,8 @@
 //!
 //! Real races are in the conformance suite; here the mutants must be caught.
 
+mod several;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -43,6 +43,8 @@ impl Market {
         }
         let records = Records {
             bookings: bookings.clone(),
+            groups: bookings.clone(),
+            terms: bookings.clone(),
             ledger: bookings.clone(),
             inventory: inventory.clone(),
             control: inventory.clone(),

@@ -4,6 +4,7 @@
 
 mod bookings;
 mod fixture;
+mod groups;
 mod outbox;
 mod queries;
 mod truth;

@@ -187,3 +187,50 @@ async fn a_view_ends_when_time_changes_what_it_shows() {
     settle().await;
     assert_eq!((states().await.busy, states().await.available), (0, 3));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_two_nodes_drain_at_once_is_handled_once() {
+    let market = Market::of(&["us"], &["T4"], 4);
+    let (a, b, c) = (
+        market.node("a").await,
+        market.node("b").await,
+        market.node("c").await,
+    );
+    let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let handled = told.clone();
+    let _subscription = c.on_bookings(move |news| handled.lock().unwrap().push((news.id, news.change)));
+    let NewBooking {
+        user,
+        key,
+        gpu,
+        interval,
+        quote,
+    } = request(&a, &gpu("us", "T4", 0), "k").await;
+    let ttl = Duration::from_secs(30);
+    let hold = HoldRequest {
+        user: user.clone(),
+        key: key.clone(),
+        gpu,
+        interval,
+        quote,
+        ttl,
+    };
+    let (id, fence) = market.bookings.hold(hold).await.unwrap().won().unwrap();
+    let key = IdempotencyKey::new("buy").unwrap();
+    let confirm = ConfirmRequest {
+        user,
+        key,
+        id: id.clone(),
+        fence,
+    };
+    market.bookings.confirm(confirm).await.unwrap();
+    market.clock.advance(Duration::from_secs(3));
+    let (by_a, by_b) = tokio::join!(a.drain_changes(Cursor::START), b.drain_changes(Cursor::START));
+    assert_eq!(
+        (by_a.unwrap().repaired, by_b.unwrap().repaired),
+        (1, 1),
+        "both told of it"
+    );
+    settle().await;
+    assert_eq!(*told.lock().unwrap(), [(id, ChangeKind::Confirmed)]);
+}

@@ -1,22 +1,31 @@
 //! One GPU's bookings and every decision about them, as pure functions of the request and the instant.
 //!
-//! It takes no lock, reads no clock and publishes nothing: the store around it does.
+//! It takes no lock, reads no clock and publishes nothing: the store around it does. Every store decides by this one
+//! code, whether it keeps a timeline in memory or loads from a database the part that a request can touch.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::bookings::{Holder, KEY_RETENTION};
 use crate::{
     Booking, BookingId, BookingOutcome, BookingState, BookingStoreError, CancelRequest, ChangeKind,
-    ConfirmRequest, ErrorKind, Fence, HoldRequest, Interval, PriceVersion, StoreTime,
+    CompleteRequest, ConfirmRequest, ErrorKind, ExtendRequest, Fence, HoldRequest, Interval, PriceVersion,
+    StoreTime,
 };
 
 /// What a decision did, and the booking right after it.
-pub(super) type Transition = (ChangeKind, Booking);
+pub type Transition = (ChangeKind, Booking);
 
 /// The bookings of one GPU. Those that take their interval are disjoint, so ordering them by start makes every
 /// overlap check a look at one neighbour.
-#[derive(Default)]
-pub(super) struct Timeline {
+///
+/// ```
+/// use marketplace::{Fence, PriceVersion, StoreTime};
+/// use marketplace::bookings::Timeline;
+/// let timeline = Timeline::loaded(Fence(7), PriceVersion(2), []);
+/// assert_eq!(timeline.at(StoreTime::from_millis(0)), (None, None), "nobody has it, and nobody will");
+/// ```
+#[derive(Debug, Default)]
+pub struct Timeline {
     last_fence: u64,
     price: PriceVersion,
     bookings: HashMap<BookingId, Booking>,
@@ -26,7 +35,46 @@ pub(super) struct Timeline {
 }
 
 impl Timeline {
-    pub(super) fn hold(
+    /// A GPU's last fence, its base price's version, and the bookings of it that a decision may depend on.
+    pub fn loaded(fence: Fence, price: PriceVersion, bookings: impl IntoIterator<Item = Booking>) -> Self {
+        let mut timeline = Self {
+            last_fence: fence.0,
+            price,
+            ..Self::default()
+        };
+        for booking in bookings {
+            if booking.state.takes_its_interval() {
+                let start = booking.interval.start();
+                timeline.by_start.insert(start, booking.id.clone());
+            }
+            timeline.bookings.insert(booking.id.clone(), booking);
+        }
+        timeline
+    }
+
+    /// The fence of the last grant.
+    #[must_use]
+    pub fn fence(&self) -> Fence {
+        Fence(self.last_fence)
+    }
+
+    /// The base price's version.
+    #[must_use]
+    pub fn price(&self) -> PriceVersion {
+        self.price
+    }
+
+    /// Whether booking `id` is one of these.
+    #[must_use]
+    pub fn knows(&self, id: &BookingId) -> bool {
+        self.bookings.contains_key(id)
+    }
+
+    /// Takes the interval when it is free at `now`, as booking `id`; what was changed is added to `out`.
+    ///
+    /// # Errors
+    /// `Rejected` when the interval is already over or its cost does not fit.
+    pub fn hold(
         &mut self,
         request: &HoldRequest,
         id: BookingId,
@@ -70,7 +118,8 @@ impl Timeline {
         Ok(BookingOutcome::Won { id, fence })
     }
 
-    pub(super) fn confirm(
+    /// Buys a hold, as [`BookingStore::confirm`](crate::BookingStore::confirm) says.
+    pub fn confirm(
         &mut self,
         request: &ConfirmRequest,
         now: StoreTime,
@@ -95,7 +144,119 @@ impl Timeline {
         }
     }
 
-    pub(super) fn cancel(
+    /// Whether [`confirm`](Self::confirm) would win.
+    #[must_use]
+    pub fn may_confirm(&self, request: &ConfirmRequest, now: StoreTime) -> bool {
+        self.bookings.get(&request.id).is_some_and(|booking| {
+            booking.user == request.user
+                && booking.fence == request.fence
+                && matches!(booking.state, BookingState::Held { until } if now < until)
+                && booking.quote.version >= self.price
+        })
+    }
+
+    /// Moves a booking's end, as [`BookingTerms::extend`](crate::BookingTerms::extend) says.
+    ///
+    /// # Errors
+    /// `Rejected` when the new end is not after the present one, or the cost does not fit.
+    pub fn extend(
+        &mut self,
+        request: &ExtendRequest,
+        now: StoreTime,
+        out: &mut Vec<Transition>,
+    ) -> Result<BookingOutcome, BookingStoreError> {
+        let own = self.bookings.get(&request.id).filter(|booking| {
+            let bought = matches!(
+                booking.state_at(now),
+                BookingState::Confirmed | BookingState::Active
+            );
+            bought
+                && booking.user == request.user
+                && booking.fence == request.fence
+                && booking.quote.version >= self.price
+        });
+        let Some(booking) = own else {
+            return Ok(BookingOutcome::Gone);
+        };
+        let rejected = |message: String| BookingStoreError::new(ErrorKind::Rejected, message);
+        let (start, end) = (booking.interval.start(), booking.interval.end());
+        let added = Interval::new(end, request.until).map_err(|error| {
+            let message = format!(
+                "the booking ends at {} ms: a new end must be after that",
+                end.as_millis()
+            );
+            rejected(message).caused_by(error)
+        })?;
+        let longer = Interval::new(start, request.until)
+            .map_err(|error| rejected("the booking is empty".to_owned()).caused_by(error))?;
+        let cost = booking.quote.cost_of(&longer);
+        let total_cost =
+            cost.map_err(|error| rejected("the cost does not fit".to_owned()).caused_by(error))?;
+        if let Some(taken) = self.taken(&added, now, out) {
+            let (with, end) = (taken.id.clone(), taken.interval.end());
+            return Ok(BookingOutcome::Conflict {
+                with,
+                next_free: self.next_free(&added, end, now, out),
+            });
+        }
+        let Some(booking) = self.bookings.get_mut(&request.id) else {
+            return Ok(BookingOutcome::Gone);
+        };
+        booking.interval = longer;
+        booking.total_cost = total_cost;
+        out.push((ChangeKind::Extended, booking.clone()));
+        Ok(BookingOutcome::Won {
+            id: booking.id.clone(),
+            fence: booking.fence,
+        })
+    }
+
+    /// Ends a running booking, as [`BookingTerms::complete`](crate::BookingTerms::complete) says.
+    pub fn complete(
+        &mut self,
+        request: &CompleteRequest,
+        now: StoreTime,
+        out: &mut Vec<Transition>,
+    ) -> BookingOutcome {
+        let own = self.bookings.get(&request.id).filter(|booking| {
+            let runs = booking.state_at(now) == BookingState::Active;
+            runs && booking.user == request.user && booking.fence == request.fence
+        });
+        // At its first instant nothing was used yet; then it is cancelled rather than completed.
+        let used = own.and_then(|booking| Interval::new(booking.interval.start(), now).ok());
+        let Some(used) = used else {
+            return BookingOutcome::Gone;
+        };
+        self.release(&request.id, used, ChangeKind::Completed, out);
+        BookingOutcome::Won {
+            id: request.id.clone(),
+            fence: request.fence,
+        }
+    }
+
+    /// The earliest start from the interval's on at which it is free.
+    pub fn first_free(&mut self, wanted: &Interval, now: StoreTime, out: &mut Vec<Transition>) -> StoreTime {
+        self.next_free(wanted, wanted.start(), now, out)
+    }
+
+    /// When it is free within `window`, as things stand at `now`.
+    #[must_use]
+    pub fn free(&self, window: &Interval, now: StoreTime) -> Vec<Interval> {
+        let standing = self.by_start.values().filter_map(|id| self.bookings.get(id));
+        let standing =
+            standing.filter(|booking| !has_lapsed(booking, now) && booking.interval.overlaps(window));
+        let mut free = Vec::new();
+        let mut from = window.start();
+        for booking in standing {
+            free.extend(Interval::new(from, booking.interval.start()));
+            from = from.max(booking.interval.end());
+        }
+        free.extend(Interval::new(from, window.end()));
+        free
+    }
+
+    /// Gives a booking back, as [`BookingStore::cancel`](crate::BookingStore::cancel) says.
+    pub fn cancel(
         &mut self,
         request: &CancelRequest,
         now: StoreTime,
@@ -119,7 +280,7 @@ impl Timeline {
                 );
             }
             BookingState::Active => match Interval::new(interval.start(), now) {
-                Ok(used) => self.release(&request.id, used, out),
+                Ok(used) => self.release(&request.id, used, ChangeKind::Released, out),
                 Err(_) => self.give_back(
                     &request.id,
                     BookingState::Cancelled,
@@ -137,7 +298,7 @@ impl Timeline {
     }
 
     /// Expires booking `id` if it is a hold that has lapsed; says whether it did.
-    pub(super) fn expire(&mut self, id: &BookingId, now: StoreTime, out: &mut Vec<Transition>) -> bool {
+    pub fn expire(&mut self, id: &BookingId, now: StoreTime, out: &mut Vec<Transition>) -> bool {
         let lapsed = self
             .bookings
             .get(id)
@@ -148,11 +309,14 @@ impl Timeline {
         lapsed
     }
 
-    pub(super) fn reprice(&mut self, version: PriceVersion) {
+    /// Declares `version` the newest of the base price, unless a newer one is known.
+    pub fn reprice(&mut self, version: PriceVersion) {
         self.price = self.price.max(version);
     }
 
-    pub(super) fn booking(&self, id: &BookingId, now: StoreTime) -> Option<Booking> {
+    /// The booking as it stands at `now`.
+    #[must_use]
+    pub fn booking(&self, id: &BookingId, now: StoreTime) -> Option<Booking> {
         self.bookings.get(id).map(|booking| Booking {
             state: booking.state_at(now),
             ..booking.clone()
@@ -160,7 +324,8 @@ impl Timeline {
     }
 
     /// Who has the GPU at `at`, and when time alone changes that.
-    pub(super) fn at(&self, at: StoreTime) -> (Option<Holder>, Option<StoreTime>) {
+    #[must_use]
+    pub fn at(&self, at: StoreTime) -> (Option<Holder>, Option<StoreTime>) {
         let stands = |id: &BookingId| self.bookings.get(id).filter(|booking| !has_lapsed(booking, at));
         let latest = self
             .by_start
@@ -186,7 +351,7 @@ impl Timeline {
     }
 
     /// Drops what has been over for longer than [`KEY_RETENTION`] and returns the names of it.
-    pub(super) fn forget_before(&mut self, now: StoreTime) -> Vec<BookingId> {
+    pub fn forget_before(&mut self, now: StoreTime) -> Vec<BookingId> {
         let old = |over: StoreTime| over.plus(KEY_RETENTION) <= now;
         let mut forgotten = Vec::new();
         while let Some((_, id)) = self.given_back.pop_front_if(|(at, _)| old(*at)) {
@@ -209,7 +374,12 @@ impl Timeline {
     }
 
     /// The earliest booking that overlaps `interval`, after expiring holds there that have lapsed.
-    fn taken(&mut self, interval: &Interval, now: StoreTime, out: &mut Vec<Transition>) -> Option<&Booking> {
+    pub fn taken(
+        &mut self,
+        interval: &Interval,
+        now: StoreTime,
+        out: &mut Vec<Transition>,
+    ) -> Option<&Booking> {
         while let Some(id) = self.first_overlap(interval) {
             if !self.expire(&id, now, out) {
                 return self.bookings.get(&id);
@@ -263,7 +433,7 @@ impl Timeline {
         out.push((kind, booking.clone()));
     }
 
-    fn release(&mut self, id: &BookingId, used: Interval, out: &mut Vec<Transition>) {
+    fn release(&mut self, id: &BookingId, used: Interval, kind: ChangeKind, out: &mut Vec<Transition>) {
         let Some(booking) = self.bookings.get_mut(id) else {
             return;
         };
@@ -271,7 +441,7 @@ impl Timeline {
         booking.state = BookingState::Done;
         // A part of an interval costs no more than the whole, which did fit.
         booking.total_cost = booking.quote.cost_of(&used).unwrap_or(booking.total_cost);
-        out.push((ChangeKind::Released, booking.clone()));
+        out.push((kind, booking.clone()));
     }
 }
 
