@@ -5,7 +5,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cache_core::{AffectedKey, CacheEvent, EventKind, EventPriority, Lane, Namespace, Policy, Seq, Tag};
+use cache_core::{
+    AffectedKey, CacheEvent, EventKind, EventPriority, Lane, Namespace, Permille, Policy, Seq, Tag,
+};
+use cache_memory::Faults;
 use edge_cache::{CacheError, Delivery, EventStream, Filter, Put};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tests::{Fleet, FleetOptions};
@@ -290,4 +293,35 @@ async fn an_event_is_not_announced_while_an_invalidation_that_it_depends_on_is_o
     );
     assert_eq!(here.stats().owed, 1, "and everywhere later");
     fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_hears_of_an_event_finds_its_keys_changed_whatever_lane_they_are_in_and_whatever_was_lost() {
+    for (seed, loss) in (0..20).map(|seed| (seed, Permille(seed as u16 % 2 * 300))) {
+        let options = FleetOptions {
+            seed,
+            ..FleetOptions::default()
+        };
+        let fleet = Fleet::start(options, |builder| builder.namespace(&NUMBERS).namespace(&OTHERS)).await;
+        let (here, there) = (&fleet.nodes[0], &fleet.nodes[1]);
+        for key in [NUMBERS.key(&[("id", &1)]), OTHERS.key(&[("id", &1)])] {
+            here.put(&key, 1).await.expect("published");
+            sleep(Duration::from_secs(2)).await;
+            there.get(&key).await.expect("read").expect("there");
+            fleet.hub.set_faults(Faults {
+                event_loss: loss,
+                event_delay: Duration::ZERO..=Duration::from_millis(20),
+                ..Faults::NONE
+            });
+            let mut heard = there.events(Filter::all());
+            let event = CacheEvent::new(EventKind::PricingUpdated, "a")
+                .with_priority(EventPriority::Critical)
+                .touching_key(key.raw().clone());
+            here.publish(event).await.expect("published");
+            heard.next().await.expect("it comes, or its loss is noticed");
+            assert!(there.peek(&key).expect("registered").is_none(), "seed {seed}");
+            fleet.hub.set_faults(Faults::NONE);
+        }
+        fleet.shutdown().await;
+    }
 }

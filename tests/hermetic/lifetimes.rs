@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use cache_core::{Namespace, Permille, Policy};
-use cache_memory::Cut;
+use cache_memory::{Cut, Faults};
 use edge_cache::{Freshness, Put, Tier};
 use futures_util::future::join_all;
 use tests::{Fleet, FleetOptions};
@@ -305,5 +305,55 @@ async fn the_age_of_a_loaded_value_counts_from_before_its_load_on_every_node() {
         assert!(at_most >= asked.elapsed() && at_most == hit.age(), "{hit:?}");
         sleep(Duration::from_millis(100)).await;
     }
+    fleet.shutdown().await;
+}
+
+fn slow_requests() -> Faults {
+    let delay = Duration::from_millis(300);
+    Faults {
+        request_delay: delay..=delay,
+        ..Faults::NONE
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_age_of_a_loaded_value_counts_the_time_it_took_to_store_it() {
+    let fleet = fleet().await;
+    let (node, key, source) = (&fleet.nodes[0], BY_TTL.key(&[("id", &1)]), Source::of(1));
+    fleet.hub.set_faults(slow_requests());
+    let asked = Instant::now();
+    let answer = node
+        .get_or_load(&key, source.loader())
+        .await
+        .expect("loaded")
+        .expect("there");
+    // It is read, asked for and stored, 600 ms each; the loader was called after the second.
+    let since_load = asked.elapsed() - Duration::from_millis(1_200);
+    assert!(
+        since_load >= Duration::from_millis(600) && answer.age() >= since_load,
+        "{answer:?}"
+    );
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_does_not_outlive_the_ttl_by_the_time_that_writing_took() {
+    let fleet = fleet().await;
+    let (node, key) = (&fleet.nodes[0], BY_TTL.key(&[("id", &1)]));
+    fleet.hub.set_faults(slow_requests());
+    let began = Instant::now();
+    node.put(&key, 1).await.expect("put");
+    sleep(TTL + Duration::from_millis(1) - began.elapsed()).await;
+    assert!(node.peek(&key).expect("registered").is_none());
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ttl_without_end_is_a_long_one() {
+    let fleet = fleet().await;
+    let (node, key) = (&fleet.nodes[0], NUMBERS.key(&[("id", &1)]));
+    let source = Source::saying(Says::ValueFor(1, Duration::MAX));
+    let answer = node.get_or_load(&key, source.loader()).await.expect("loaded");
+    assert_eq!((answer.as_deref(), source.calls()), (Some(&1), 1));
     fleet.shutdown().await;
 }

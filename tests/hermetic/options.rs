@@ -225,3 +225,31 @@ async fn two_namespaces_of_one_name_are_refused_at_the_start() {
         builder.namespace(&NUMBERS).namespace(&NUMBERS)
     });
 }
+
+#[tokio::test(start_paused = true)]
+async fn versions_do_not_go_back_after_a_read_that_passed_memory_by() {
+    let fleet = Fleet::start(FleetOptions::default(), |builder| builder.namespace(&NUMBERS)).await;
+    let (here, there, key) = (&fleet.nodes[0], &fleet.nodes[1], NUMBERS.key(&[("id", &1)]));
+    here.put(&key, 1).await.expect("published");
+    there.get(&key).await.expect("read").expect("in memory");
+    let delay = Duration::from_millis(500);
+    fleet.hub.set_faults(cache_memory::Faults {
+        event_delay: delay..=delay,
+        ..cache_memory::Faults::NONE
+    });
+    here.put(&key, 2).await.expect("published");
+    for options in [
+        Options::default().with_l1(TierUse::Skip),
+        Options::default()
+            .with_l1(TierUse::Skip)
+            .with_l2(TierUse::ReadOnly),
+    ] {
+        let first = there.get_with(&key, options).await.expect("read").expect("there");
+        let then = there.get(&key).await.expect("read").expect("there");
+        assert!(
+            then.version().seq >= first.version().seq,
+            "{first:?}, then {then:?}"
+        );
+    }
+    fleet.shutdown().await;
+}

@@ -8,8 +8,9 @@ use cache_core::{
     Change, EventId, Expect, Key, Namespace, NewRecord, OfflineWrites, Op, Permille, Policy, Propagation,
     ReadFrom, SharedStore as _, Write,
 };
-use cache_memory::{Cut, Hub};
+use cache_memory::{Cut, Faults, Hub};
 use edge_cache::{CacheError, Put, Receipt, Tier};
+use futures_util::future::join;
 use tests::{Fleet, FleetOptions};
 use tokio::time::{Instant, sleep};
 
@@ -362,4 +363,50 @@ async fn a_store_whose_reads_panic_is_an_error_and_not_an_endless_loop() {
     assert!(matches!(answer, Err(CacheError::Unavailable(_))), "{answer:?}");
     assert_eq!(fleet.nodes[0].stats().total().memory.in_flight, 0);
     fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_at_the_very_end_costs_no_answer_that_the_loader_gave_and_no_time() {
+    let fleet = fleet().await;
+    let (node, key) = (&fleet.nodes[0], HURRIED.key(&[("id", &1)]));
+    let source = Source::of(7).slow(Duration::from_millis(100));
+    fleet.hub.set_faults(patient());
+    let asked = Instant::now();
+    let (answer, ()) = join(node.get_or_load(&key, source.loader()), async {
+        sleep(Duration::from_millis(50)).await;
+        fleet.hub.partition("node-0", Cut::Data);
+    })
+    .await;
+    assert_eq!(answer.expect("the loader answered").as_deref(), Some(&7));
+    assert!(
+        asked.elapsed() <= Duration::from_millis(310),
+        "took {:?}",
+        asked.elapsed()
+    );
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_ends_with_the_hard_timeout() {
+    let fleet = fleet().await;
+    let (node, key) = (&fleet.nodes[0], HURRIED.key(&[("id", &1)]));
+    fleet.hub.set_faults(patient());
+    fleet.hub.partition("node-0", Cut::Data);
+    let asked = Instant::now();
+    let answer = node.put(&key, 1).await;
+    assert!(matches!(answer, Err(CacheError::Uncertain(_))), "{answer:?}");
+    assert!(
+        asked.elapsed() <= Duration::from_millis(310),
+        "took {:?}",
+        asked.elapsed()
+    );
+    fleet.shutdown().await;
+}
+
+/// Requests that get lost are given up by their caller, and by nobody before.
+fn patient() -> Faults {
+    Faults {
+        timeout: Duration::from_secs(10),
+        ..Faults::NONE
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cache_core::{FailSafe, Namespace, Permille, Policy};
 use cache_memory::{Cut, Faults};
-use edge_cache::{CacheError, Fetched, Freshness, Tier};
+use edge_cache::{CacheError, Fetched, Freshness, Options, Tier, TierUse};
 use futures_util::future::{join, join_all};
 use tests::{Fleet, FleetOptions};
 use tokio::time::{Instant, sleep};
@@ -364,4 +364,33 @@ async fn a_stand_in_that_was_invalidated_does_not_ask_a_broken_source_again_and_
     let answer = node.get_or_load(&key, source.loader()).await;
     assert!(matches!(answer, Err(CacheError::Load(_))), "{answer:?}");
     fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stand_in_is_not_called_proven_by_a_lease_that_was_renewed_after_it_was_superseded() {
+    for options in [Options::default(), Options::default().with_l1(TierUse::ReadOnly)] {
+        let fleet = fleet().await;
+        let (node, other, key) = (&fleet.nodes[0], &fleet.nodes[1], LASTING.key(&[("id", &1)]));
+        let source = Source::of(1);
+        node.get_or_load(&key, source.loader()).await.expect("loaded");
+        fleet.hub.partition("node-0", Cut::Bus);
+        sleep(Duration::from_millis(100)).await;
+        let published = Instant::now();
+        other.invalidate(&key).await.expect("published");
+        sleep(Duration::from_secs(5)).await;
+        let source = source.slow(Duration::from_millis(1_900));
+        source.set(Says::Error);
+        let (answer, ()) = join(node.get_or_load_with(&key, options, source.loader()), async {
+            sleep(Duration::from_millis(100)).await;
+            fleet.hub.heal("node-0");
+        })
+        .await;
+        let lacking = published.elapsed();
+        let answer = answer.expect("a stand-in").expect("there");
+        assert!(
+            stale_by(&answer).is_some_and(|at_most| at_most >= lacking),
+            "{answer:?} lacks what was published {lacking:?} ago"
+        );
+        fleet.shutdown().await;
+    }
 }

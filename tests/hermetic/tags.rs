@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use cache_core::{Lane, Namespace, Permille, Policy};
+use cache_core::{FailSafe, Lane, Namespace, Permille, Policy};
 use edge_cache::{EdgeCacheBuilder, Put};
 use futures_util::future::join;
 use tests::{Fleet, FleetOptions, Node};
@@ -14,10 +14,20 @@ use crate::doubles::{Says, Source};
 
 const POLICY: Policy = Policy::event_driven(Duration::from_secs(300)).with_jitter(Permille(0));
 const BULK: Namespace<u64> = Namespace::new("bulk", POLICY);
+const BRIEF: Namespace<u64> = Namespace::new(
+    "brief",
+    Policy::event_driven(Duration::from_secs(10))
+        .with_jitter(Permille(0))
+        .with_stale_while_revalidate(Duration::from_millis(1))
+        .with_fail_safe(FailSafe {
+            max_stale: Duration::from_secs(60),
+            throttle: Duration::from_secs(5),
+        }),
+);
 const URGENT: Namespace<u64> = Namespace::new("urgent", POLICY.with_lane(Lane::Critical));
 
 fn register(builder: EdgeCacheBuilder) -> EdgeCacheBuilder {
-    builder.namespace(&BULK).namespace(&URGENT)
+    builder.namespace(&BULK).namespace(&URGENT).namespace(&BRIEF)
 }
 
 /// Two nodes that hold tagged and untagged values of both lanes in memory.
@@ -172,5 +182,22 @@ async fn a_refresh_whose_load_began_before_its_tag_was_invalidated_leaves_a_dead
             "3 is older than the invalidation"
         );
     }
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_modified_keeps_its_tags() {
+    let fleet = fleet().await;
+    let (node, key) = (&fleet.nodes[0], BRIEF.key(&[("id", &1)]));
+    let source = Source::saying(Says::Tagged(1, "eu"));
+    node.get_or_load(&key, source.loader()).await.expect("loaded");
+    sleep(Duration::from_secs(11)).await;
+    source.set(Says::NotModified);
+    node.get_or_load(&key, source.loader()).await.expect("loaded");
+    node.invalidate_tag("eu").await.expect("published");
+    assert!(
+        node.get(&key).await.expect("get").is_none(),
+        "its tag was invalidated"
+    );
     fleet.shutdown().await;
 }

@@ -4,7 +4,10 @@
 
 use std::time::Duration;
 
-use cache_core::{Namespace, Permille, Policy, Seq};
+use cache_core::{
+    EventId, Namespace, Op, Permille, Policy, Propagation, ReadFrom, Seq, SharedStore as _, Write,
+};
+use cache_memory::Faults;
 use edge_cache::{CacheError, Receipt};
 use futures_util::future::join;
 use tests::{Fleet, FleetOptions};
@@ -15,6 +18,13 @@ use crate::doubles::{Says, Source};
 const NUMBERS: Namespace<u64> = Namespace::new(
     "numbers",
     Policy::event_driven(Duration::from_secs(30)).with_jitter(Permille(0)),
+);
+
+const TRAVELLING: Namespace<u64> = Namespace::new(
+    "travelling",
+    Policy::event_driven(Duration::from_secs(300))
+        .with_jitter(Permille(0))
+        .with_propagation(Propagation::Value),
 );
 
 async fn fleet() -> Fleet {
@@ -186,4 +196,34 @@ async fn two_nodes_that_change_a_source_and_refresh_end_with_its_newest_state() 
         }
         fleet.shutdown().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_came_in_one_batch_with_the_flush_that_killed_it_is_not_served() {
+    let fleet = Fleet::start(FleetOptions::default(), |builder| builder.namespace(&TRAVELLING)).await;
+    let (here, there, key) = (&fleet.nodes[0], &fleet.nodes[1], TRAVELLING.key(&[("id", &1)]));
+    here.put(&key, 1).await.expect("published");
+    there.get(&key).await.expect("read").expect("in memory of both");
+    let third = fleet.hub.endpoint("third");
+    let head = third
+        .read(key.shard(), &[], ReadFrom::Primary)
+        .await
+        .expect("read")
+        .head;
+    let delay = Duration::from_millis(50);
+    fleet.hub.set_faults(Faults {
+        event_delay: delay..=delay,
+        ..Faults::NONE
+    });
+    here.put(&key, 2).await.expect("published");
+    let flush = Write {
+        shard: key.shard(),
+        lineage: head.expect("there is a head").lineage,
+        id: EventId(99),
+        op: Op::Flush,
+    };
+    third.write(flush).await.expect("flushed");
+    sleep(Duration::from_secs(20)).await;
+    assert!(there.get(&key).await.expect("read").is_none(), "flushed 20 s ago");
+    fleet.shutdown().await;
 }

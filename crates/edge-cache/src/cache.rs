@@ -391,7 +391,8 @@ impl EdgeCache {
         self.engine.refresh(call, erase(loader)).await
     }
 
-    /// Publishes an event: what it touches is invalidated, then every subscriber on every node is told.
+    /// Publishes an event: what it touches is invalidated, then every subscriber on every node is told. Who is told finds the
+    /// event's keys and namespaces changed; what carries its tags may change a moment later, within the stated bound.
     ///
     /// # Errors
     /// As [`EdgeCache::put`]. The invalidations are never lost; the announcement is, when this fails.
@@ -454,13 +455,12 @@ impl EdgeCache {
                 if let Some(loader) =
                     loader.filter(|_| answer.entry.refresh_from != cache_core::Moment::FOREVER)
                 {
-                    let entry = Arc::clone(&answer.entry);
                     let call = self.call(key, options, Some(loader()))?;
-                    self.engine.refresh_early(|| call, &entry);
+                    self.engine.refresh_early(|| call, &answer);
                 }
                 Ok(answer.fetched())
             }
-            Look::Stale(entry) => self.fetch(key, options, loader, Some(entry)).await,
+            Look::Stale(answer) => self.fetch(key, options, loader, Some(answer)).await,
             Look::Miss => self.fetch(key, options, loader, None).await,
         }
     }
@@ -470,7 +470,7 @@ impl EdgeCache {
         key: &Key<V>,
         options: Options,
         loader: Option<impl FnOnce() -> ErasedLoader>,
-        stale: Option<Arc<cache_core::Entry>>,
+        stale: Option<crate::fetched::Answer>,
     ) -> Result<Option<Fetched<V>>, CacheError> {
         let call = self.call(key, options, loader.map(|loader| loader()))?;
         Ok(self

@@ -18,6 +18,9 @@ use crate::ports::Ports;
 /// Bytes an entry takes besides its payload: key, entry, slot in the table. Measured by `cargo xtask bench l1`.
 const OVERHEAD: usize = 256;
 
+/// Longest life of a record, ten years: what is meant to live for ever, and still no sum of spans overflows.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
+
 /// A record taken apart.
 pub(crate) struct Opened {
     pub(crate) envelope: Envelope,
@@ -94,8 +97,8 @@ pub(crate) fn seal_value(
             "a value may carry 65,535 tags of up to 65,535 bytes each",
         ));
     }
-    let ttl = shortened(ttl, policy.jitter, ports.entropy.draw()).max(Duration::from_millis(1));
-    let grace = policy.grace();
+    let ttl = shortened(ttl.min(LONGEST), policy.jitter, ports.entropy.draw()).max(Duration::from_millis(1));
+    let grace = policy.grace().min(LONGEST);
     let envelope = Envelope {
         codec: policy.codec,
         schema: namespace.value.schema,

@@ -64,8 +64,8 @@ pub struct Fetched<V> {
     value: PhantomData<fn() -> V>,
 }
 
-/// An entry that answers a read. It keeps moments and no spans: most readers never ask for these, and a hit is short.
-#[derive(Clone)]
+/// An entry that answers a read. Keeps moments and no spans: most readers never ask for these, and a hit is short.
+#[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) entry: Arc<Entry>,
     pub(crate) tier: Tier,
@@ -77,7 +77,7 @@ pub(crate) struct Answer {
 }
 
 /// Which [`Freshness`] an answer has.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 #[repr(u64)]
 pub(crate) enum Promise {
     Current,

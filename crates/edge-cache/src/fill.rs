@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use cache_core::{Begun, Entry, Finished, Moment, ReadFrom, Seq, Shard, Ticket};
+use cache_core::{Begun, Entry, Finished, Moment, ReadFrom, Replacement, Seq, Shard, Ticket};
 use event_bus::Verdict;
 use tokio::time::timeout;
 
 use crate::Tier;
 use crate::engine::{Engine, source_of};
+use crate::fetched::Answer;
 use crate::memory::NamespaceState;
 use crate::reading::Call;
 use crate::rendezvous::{FillOutcome, Rendezvous};
@@ -35,7 +36,8 @@ pub(crate) struct Fill {
     pub(crate) call: Call,
     pub(crate) ticket: Ticket,
     pub(crate) rendezvous: Arc<Rendezvous>,
-    pub(crate) stale: Option<Arc<Entry>>,
+    /// What may stand in when the load fails.
+    pub(crate) stale: Option<Answer>,
     pub(crate) newer_than: Seq,
 }
 
@@ -45,10 +47,22 @@ enum Step {
     Done(FillOutcome),
     /// Install this, and end with it.
     Install(Arc<Entry>, Tier),
+    /// The load failed: install this, which stands in, and end with it.
+    StandIn(Answer),
     /// Start over, reading from this copy.
     Again(ReadFrom),
     /// Another node loads: wait, then start over.
     Wait(Duration),
+}
+
+/// What became of an attempt to keep something.
+enum Kept {
+    /// The fetch ends with it.
+    End,
+    /// Another fetch has taken the place of this one, and ended so.
+    Other(FillOutcome),
+    /// It is outdated: read again.
+    Again,
 }
 
 impl Fill {
@@ -89,45 +103,63 @@ impl Fill {
                     self.namespace().local.finish(&self.call.key, self.ticket, None);
                     return outcome;
                 }
-                Step::Install(entry, tier) if last || !self.call.options.l1.writes() => {
-                    self.namespace().local.finish(&self.call.key, self.ticket, None);
-                    return FillOutcome::Found(entry, tier);
-                }
                 Step::Install(entry, tier) => {
-                    match self
-                        .namespace()
-                        .local
-                        .finish(&self.call.key, self.ticket, Some(Arc::clone(&entry)))
-                    {
-                        Finished::Installed => return FillOutcome::Found(entry, tier),
-                        Finished::Superseded { floor } => {
-                            // As a stand-in it would be superseded again, after asking the broken source again.
-                            self.stale = self.stale.take().filter(|stale| stale.as_of >= floor);
-                            from = ReadFrom::Primary;
-                        }
-                        Finished::NotYours if self.call.options.is_private() => {
-                            return FillOutcome::Found(entry, tier);
-                        }
-                        Finished::NotYours => match self.engine.begin_with(&self.call, &self.rendezvous) {
-                            Begun::Lead(ticket) => {
-                                self.ticket = ticket;
-                            }
-                            Begun::Join(other) => {
-                                let Ok(other) = other.downcast::<Rendezvous>() else {
-                                    return FillOutcome::Dropped;
-                                };
-                                match other.wait().await {
-                                    // That one had no loader to ask; this one has.
-                                    FillOutcome::Absent if self.call.loader.is_some() => {
-                                        from = ReadFrom::Primary;
-                                    }
-                                    outcome => return outcome,
-                                }
-                            }
-                        },
+                    let found = FillOutcome::Found(Arc::clone(&entry), tier);
+                    match self.keep(entry, last).await {
+                        Kept::End => return found,
+                        Kept::Other(outcome) => return outcome,
+                        Kept::Again => from = ReadFrom::Primary,
+                    }
+                }
+                Step::StandIn(answer) => {
+                    let entry = Arc::clone(&answer.entry);
+                    match self.keep(entry, last).await {
+                        Kept::End => return FillOutcome::StandIn(answer),
+                        Kept::Other(outcome) => return outcome,
+                        Kept::Again => from = ReadFrom::Primary,
                     }
                 }
             }
+        }
+    }
+
+    /// Puts what was found into memory, and frees the key's slot.
+    async fn keep(&mut self, entry: Arc<Entry>, last: bool) -> Kept {
+        let local = Arc::clone(&self.namespace().local);
+        let (key, version) = (self.call.key.clone(), entry.version.seq);
+        if last || !self.call.options.l1.writes() {
+            // What memory holds may be older than what this reader is shown; nobody here may be shown it after that.
+            local.supersede(&key, version, Replacement::None);
+            local.finish(&key, self.ticket, None);
+            return Kept::End;
+        }
+        match local.finish(&key, self.ticket, Some(entry)) {
+            Finished::Installed => Kept::End,
+            Finished::Superseded { floor } => {
+                // As a stand-in it would be superseded again, after asking the broken source again.
+                self.stale = self.stale.take().filter(|stale| stale.entry.as_of >= floor);
+                Kept::Again
+            }
+            Finished::NotYours if self.call.options.is_private() => {
+                local.supersede(&key, version, Replacement::None);
+                Kept::End
+            }
+            Finished::NotYours => match self.engine.begin_with(&self.call, &self.rendezvous) {
+                Begun::Lead(ticket) => {
+                    self.ticket = ticket;
+                    Kept::Again
+                }
+                Begun::Join(other) => {
+                    let Ok(other) = other.downcast::<Rendezvous>() else {
+                        return Kept::Other(FillOutcome::Dropped);
+                    };
+                    match other.wait().await {
+                        // That one had no loader to ask; this one has.
+                        FillOutcome::Absent if self.call.loader.is_some() => Kept::Again,
+                        outcome => Kept::Other(outcome),
+                    }
+                }
+            },
         }
     }
 

@@ -5,7 +5,7 @@
 use std::any::TypeId;
 use std::sync::Arc;
 
-use cache_core::{Barrier, CacheKey, LocalStore, Policy, Replacement};
+use cache_core::{Barrier, CacheEvent, CacheKey, LocalStore, Policy, Replacement};
 use event_bus::{Changed, Replica};
 
 use crate::entries::{Basis, make_entry, open_body};
@@ -54,6 +54,21 @@ impl Memory {
 }
 
 impl Replica for Memory {
+    fn announced(&self, event: &CacheEvent) {
+        for affected in &event.keys {
+            if let Some(namespace) = self.find(affected.key.namespace()) {
+                namespace
+                    .local
+                    .supersede(&affected.key, affected.version, Replacement::None);
+            }
+        }
+        for name in &event.namespaces {
+            if let Some(namespace) = self.find(name) {
+                namespace.local.clear();
+            }
+        }
+    }
+
     fn changed(&self, change: Changed<'_>) {
         let Some(namespace) = self.find(change.key.namespace()) else {
             return;

@@ -36,7 +36,7 @@ pub(crate) enum Look {
     /// It may be served.
     Hit(Answer),
     /// It may be served only as stale, if the policy allows it.
-    Stale(Arc<Entry>),
+    Stale(Answer),
     /// Nothing that helps.
     Miss,
 }
@@ -86,7 +86,7 @@ impl Engine {
         if now >= entry.usable_until.max(entry.fresh_until) {
             return Look::Miss;
         }
-        Look::Stale(entry)
+        Look::Stale(self.stale(lane.timing().lease, lease, entry))
     }
 
     #[cold]
@@ -103,15 +103,12 @@ impl Engine {
         }
     }
 
-    /// A stale entry as an answer at this moment: current until it expired, or until it was last proven.
-    fn stale(&self, namespace: &NamespaceState, shard: Shard, entry: Arc<Entry>) -> Answer {
+    /// A stale entry as an answer: current until it expired, or until it was last proven by this lease, which must have been
+    /// taken before the entry. Later leases say nothing about it: it may be superseded by then.
+    #[cold]
+    fn stale(&self, span: Duration, lease: Moment, entry: Arc<Entry>) -> Answer {
         let now = self.ports.clock.now();
-        let lease = self.lease(namespace, shard);
-        let proven = if now < lease {
-            now
-        } else {
-            lease.back(self.lane(shard).timing().lease)
-        };
+        let proven = if now < lease { now } else { lease.back(span) };
         Answer {
             tier: Tier::L1,
             at: now,
@@ -121,16 +118,15 @@ impl Engine {
         }
     }
 
-    /// The same, if the policy allows it. Revalidation in the background is for what has
-    /// expired; what is unproven, because there is no lease, is only for fail-safe and within its bound.
-    fn stand_in(&self, call: &Call, entry: &Arc<Entry>) -> Option<Answer> {
-        let namespace = &self.memory.namespaces[call.namespace];
-        let answer = self.stale(namespace, call.shard, Arc::clone(entry));
+    /// A stale answer at this moment, if the policy allows it. Revalidation in the background is for what has expired; what
+    /// is unproven, because there is no lease, is only for fail-safe and within its bound.
+    fn stand_in(&self, call: &Call, stale: &Answer) -> Option<Answer> {
+        let at = self.ports.clock.now();
         let fail_safe = call
             .policy
             .fail_safe
-            .is_some_and(|fail_safe| answer.at.since(answer.since) <= fail_safe.max_stale);
-        (fail_safe || self.revalidates(call, entry, answer.at)).then_some(answer)
+            .is_some_and(|fail_safe| at.since(stale.since) <= fail_safe.max_stale);
+        (fail_safe || self.revalidates(call, &stale.entry, at)).then(|| Answer { at, ..stale.clone() })
     }
 
     /// Whether an expired entry is served while it is refreshed behind its readers.
@@ -144,11 +140,11 @@ impl Engine {
     pub(crate) async fn fetch(
         self: &Arc<Self>,
         call: Call,
-        stale: Option<Arc<Entry>>,
+        stale: Option<Answer>,
     ) -> Result<Option<Answer>, CacheError> {
         let namespace = &self.memory.namespaces[call.namespace];
         namespace.counters.add(Count::L1Miss);
-        match stale.and_then(|entry| self.stand_in(&call, &entry)) {
+        match stale.and_then(|stale| self.stand_in(&call, &stale)) {
             Some(answer) => self.answer_stale(call, answer).await,
             None => self.outcome(&call, None).await,
         }
@@ -162,27 +158,27 @@ impl Engine {
     ) -> Result<Option<Answer>, CacheError> {
         let counters = &self.memory.namespaces[call.namespace].counters;
         let now = self.ports.clock.now();
-        let entry = Arc::clone(&answer.entry);
+        let entry = &answer.entry;
         let throttled = now < entry.refresh_from
             && entry.refresh_from > entry.fresh_until
             && entry.refresh_from != Moment::FOREVER;
-        if throttled || self.revalidates(&call, &entry, now) {
+        if throttled || self.revalidates(&call, entry, now) {
             if !throttled && call.loader.is_some() {
-                self.refresh_behind(&call, &entry, Seq::ZERO);
+                self.refresh_behind(&call, &answer, Seq::ZERO);
             }
             counters.add(Count::StaleServed);
             return Ok(Some(answer));
         }
-        let outcome = self.outcome(&call, Some(&entry));
+        let outcome = self.outcome(&call, Some(&answer));
         tokio::pin!(outcome);
         if let Some(soft) = call.policy.soft_timeout {
             // The load goes on when this reader stops waiting: for the next one.
-            self.refresh_behind(&call, &entry, Seq::ZERO);
+            self.refresh_behind(&call, &answer, Seq::ZERO);
             match tokio::time::timeout(soft, &mut outcome).await {
-                Ok(outcome) => return self.or_stand_in(&call, &entry, outcome),
+                Ok(outcome) => return self.or_stand_in(&call, &answer, outcome),
                 Err(_elapsed) => {
                     // The wait made it older: what is served says how old it is now.
-                    if let Some(answer) = self.stand_in(&call, &entry) {
+                    if let Some(answer) = self.stand_in(&call, &answer) {
                         counters.add(Count::StaleServed);
                         return Ok(Some(answer));
                     }
@@ -190,20 +186,20 @@ impl Engine {
             }
         }
         let outcome = outcome.await;
-        self.or_stand_in(&call, &entry, outcome)
+        self.or_stand_in(&call, &answer, outcome)
     }
 
     /// A stale value stands in for a failure, where it still may.
     fn or_stand_in(
         &self,
         call: &Call,
-        entry: &Arc<Entry>,
+        stale: &Answer,
         outcome: Result<Option<Answer>, CacheError>,
     ) -> Result<Option<Answer>, CacheError> {
         let failed = matches!(outcome, Err(CacheError::Load(_) | CacheError::Unavailable(_)));
         if failed
             && call.policy.fail_safe.is_some()
-            && let Some(answer) = self.stand_in(call, entry)
+            && let Some(answer) = self.stand_in(call, stale)
         {
             let counters = &self.memory.namespaces[call.namespace].counters;
             counters.add(Count::StaleServed);
@@ -216,7 +212,7 @@ impl Engine {
     async fn outcome(
         self: &Arc<Self>,
         call: &Call,
-        stale: Option<&Arc<Entry>>,
+        stale: Option<&Answer>,
     ) -> Result<Option<Answer>, CacheError> {
         let counters = &self.memory.namespaces[call.namespace].counters;
         let started = self.ports.clock.now();
@@ -235,10 +231,12 @@ impl Engine {
             };
             match outcome {
                 FillOutcome::Found(entry, tier) => {
-                    if tier == Tier::L1 {
-                        counters.add(Count::StaleServed);
-                    }
                     return Ok(Some(self.describe(call, entry, tier, started, joined)));
+                }
+                FillOutcome::StandIn(answer) => {
+                    counters.add(Count::StaleServed);
+                    let at = self.ports.clock.now();
+                    return Ok(Some(Answer { at, ..answer }));
                 }
                 FillOutcome::Failed(error) => return Err(error),
                 // A fetch without a loader ended; this reader has one. Or its leader went away.
@@ -257,15 +255,15 @@ impl Engine {
     }
 
     /// Lets a refresh run to its end whoever waits for it; starts one unless one is under way. Records up to `newer_than` count as missing.
-    pub(crate) fn refresh_behind(self: &Arc<Self>, call: &Call, entry: &Arc<Entry>, newer_than: Seq) {
-        self.enter(call, Some(entry), newer_than).0.want_anyway();
+    pub(crate) fn refresh_behind(self: &Arc<Self>, call: &Call, answer: &Answer, newer_than: Seq) {
+        self.enter(call, Some(answer), newer_than).0.want_anyway();
     }
 
     /// The fetch of a key that is under way, or a new one; tells whether it was joined.
     fn enter(
         self: &Arc<Self>,
         call: &Call,
-        stale: Option<&Arc<Entry>>,
+        stale: Option<&Answer>,
         newer_than: Seq,
     ) -> (Arc<Rendezvous>, bool) {
         let (rendezvous, begun) = self.begin(call);
@@ -278,9 +276,9 @@ impl Engine {
                 // From here on, what supersedes the key raises the slot's floor. What did so before has taken the entry
                 // out of memory, and must not see it brought back as a stand-in.
                 let local = &self.memory.namespaces[call.namespace].local;
-                let stale = stale.filter(|entry| {
+                let stale = stale.filter(|stale| {
                     let resident = local.read(&call.key);
-                    resident.is_some_and(|resident| Arc::ptr_eq(&resident, entry))
+                    resident.is_some_and(|resident| Arc::ptr_eq(&resident, &stale.entry))
                 });
                 let fill = Fill {
                     engine: Arc::clone(self),
@@ -322,10 +320,6 @@ impl Engine {
 
     /// What is known of an answer that was fetched for a reader who came at `started`.
     fn describe(&self, call: &Call, entry: Arc<Entry>, tier: Tier, started: Moment, joined: bool) -> Answer {
-        if tier == Tier::L1 {
-            // A fetch that ends with an entry from memory has failed, and this stands in.
-            return self.stale(&self.memory.namespaces[call.namespace], call.shard, entry);
-        }
         let (promise, since) = match call.policy.coherence {
             Kind::TtlOnly => (Promise::WithinTtl, entry.born),
             Kind::EventDriven => {
@@ -352,10 +346,10 @@ impl Engine {
 
     /// Starts a refresh in the background when a hit is late in its life.
     #[inline]
-    pub(crate) fn refresh_early(self: &Arc<Self>, call: impl FnOnce() -> Call, entry: &Arc<Entry>) {
-        let due = entry.refresh_from;
+    pub(crate) fn refresh_early(self: &Arc<Self>, call: impl FnOnce() -> Call, hit: &Answer) {
+        let (entry, due) = (&hit.entry, hit.entry.refresh_from);
         if due < self.ports.clock.ceiling(due) && !entry.refreshing.swap(true, Ordering::AcqRel) {
-            self.refresh_behind(&call(), entry, entry.version.seq);
+            self.refresh_behind(&call(), hit, entry.version.seq);
         }
     }
 }

@@ -9,6 +9,7 @@ use cache_core::Entry;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+use crate::fetched::Answer;
 use crate::{CacheError, Tier};
 
 /// How a fetch ended.
@@ -16,6 +17,8 @@ use crate::{CacheError, Tier};
 pub(crate) enum FillOutcome {
     /// There is an entry; it may say that there is no value.
     Found(Arc<Entry>, Tier),
+    /// It failed, and this stands in.
+    StandIn(Answer),
     /// Neither tier has it and there was no loader.
     Absent,
     /// It failed.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache_core::{
-    BarrierStamp, Begun, Change, EventId, Expect, Finished, OfflineWrites, Op, ReadFrom, Replacement, Seq,
-    Shard, Tag, Ticket, Version, Write, Written,
+    BarrierStamp, Begun, Change, EventId, Expect, Finished, Moment, OfflineWrites, Op, ReadFrom, Replacement,
+    Seq, Shard, Tag, Ticket, Version, Write, Written,
 };
 use event_bus::{Source, Verdict, barrier_keys};
 use tokio::time::timeout;
@@ -20,7 +20,7 @@ use crate::reading::{Call, unshared};
 use crate::stats::Count;
 use crate::value::Erased;
 
-/// Times a refresh starts over when somebody else writes in between.
+/// Times a refresh, or the end of a value's freshness, starts over when somebody else writes in between.
 const REFRESH_ATTEMPTS: u32 = 32;
 
 /// A value to be written, with what is particular about it.
@@ -118,9 +118,12 @@ pub(crate) struct ErasedPut {
 impl Engine {
     /// Takes one step of a shard's history, in whatever lineage it is by then.
     pub(crate) async fn write(&self, shard: Shard, op: Op) -> Result<Acknowledged, CacheError> {
+        let deadline = self.ports.clock.now() + self.lane(shard).timing().deadline;
+        self.write_until(deadline, shard, op).await
+    }
+
+    async fn write_until(&self, deadline: Moment, shard: Shard, op: Op) -> Result<Acknowledged, CacheError> {
         let lane = self.lane(shard);
-        let limit = lane.timing().deadline;
-        let deadline = self.ports.clock.now() + limit;
         loop {
             if self.stop.is_cancelled() {
                 return Err(CacheError::Closed);
@@ -138,7 +141,7 @@ impl Engine {
                 id,
                 op: op.clone(),
             };
-            let reply = match timeout(limit, self.ports.shared.write(write)).await {
+            let reply = match timeout(left, self.ports.shared.write(write)).await {
                 Err(_elapsed) => return Err(CacheError::uncertain("the write was not acknowledged in time")),
                 Ok(Err(error)) => return Err(by_kind(error)),
                 Ok(Ok(reply)) => reply,
@@ -175,10 +178,11 @@ impl Engine {
         let lane = self.lane(shard);
         // Without the barriers' history the value could not be told from one that a barrier has killed; and what is still
         // owed would kill it when it is paid.
-        let deadline = lane.timing().deadline;
+        let deadline = self.ports.clock.now() + self.limit(&put.call);
+        let left = || deadline.since(self.ports.clock.now());
         let barriers = barrier_keys(&namespace.barrier, &put.tags);
-        let known = lane.followed(Shard::barriers(shard.lane()), deadline).await
-            && self.settled(shard, &key, &barriers, deadline).await;
+        let known = lane.followed(Shard::barriers(shard.lane()), left()).await
+            && self.settled(shard, &key, &barriers, left()).await;
         let (stamp, age) = put.loaded.unwrap_or_else(|| (lane.stamp(), Duration::ZERO));
         let ttl = put.ttl.unwrap_or(policy.l2_ttl);
         let (record, opened) = seal_value(
@@ -200,9 +204,10 @@ impl Engine {
             expect: put.expect,
             propagation: policy.propagation,
         };
+        let sent = self.ports.clock.now();
         let place = OwnPlace::take(self, &put.call);
         let written = if known {
-            self.write(shard, Op::Change(vec![change])).await
+            self.write_until(deadline, shard, Op::Change(vec![change])).await
         } else {
             Err(CacheError::unavailable(
                 "the shared store cannot be reached: barriers are not followed, or an older invalidation is still queued",
@@ -211,7 +216,7 @@ impl Engine {
         match written {
             Ok(acknowledged) => {
                 namespace.counters.add(Count::Put);
-                place.keep(acknowledged, opened, life);
+                place.keep(acknowledged, opened, life, sent);
                 Ok(Receipt::Published {
                     version: acknowledged.version,
                 })
@@ -296,7 +301,7 @@ impl Engine {
     pub(crate) async fn expire(self: &Arc<Self>, call: Call) -> Result<Receipt, CacheError> {
         let (shard, lane) = (call.shard, Arc::clone(self.lane(call.shard)));
         let namespace = &self.memory.namespaces[call.namespace];
-        loop {
+        for _attempt in 0..REFRESH_ATTEMPTS {
             let stored = self.stored(&call).await?;
             let Some((version, expires, opened)) = stored.and_then(|(version, body, expires)| {
                 Some((version, expires, open_body(namespace, &self.ports, &body)?))
@@ -335,6 +340,8 @@ impl Engine {
                 Err(error) => return Err(error),
             }
         }
+        // A key that is written all the time: what it was is of no use as a stand-in.
+        self.invalidate(shard, vec![call.key.clone()]).await
     }
 
     /// Loads anew and publishes what was loaded, unless somebody wrote in between: then once more. The result is never
@@ -453,7 +460,7 @@ impl<'a> OwnPlace<'a> {
     }
 
     /// This node reads its own write, or a newer one, from now on.
-    fn keep(mut self, acknowledged: Acknowledged, opened: Opened, life: Duration) {
+    fn keep(mut self, acknowledged: Acknowledged, opened: Opened, life: Duration, sent: Moment) {
         let local = &self.engine.memory.namespaces[self.call.namespace].local;
         let (key, seq) = (&self.call.key, acknowledged.version.seq);
         local.supersede(key, seq, Replacement::None);
@@ -461,7 +468,7 @@ impl<'a> OwnPlace<'a> {
             return;
         };
         let basis = Basis {
-            now: self.engine.ports.clock.now(),
+            now: sent,
             version: acknowledged.version,
             as_of: seq,
             generation: acknowledged.generation,

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use cache_core::{
-    Barrier, BarrierStamp, CacheKey, Clock, Entry, Head, Heads, Lane, Lineage, Moment, ReadFrom, Record,
-    Replay, SHARDS_PER_LANE, Seq, ServerId, ServerTime, Shard, Version, WireEvent,
+    Barrier, BarrierStamp, CacheEvent, CacheKey, Clock, Entry, Head, Heads, Lane, Lineage, Moment, ReadFrom,
+    Record, Replay, SHARDS_PER_LANE, Seq, ServerId, ServerTime, Shard, Version, WireEvent,
 };
 use tokio::sync::Notify;
 
@@ -62,6 +62,10 @@ pub struct Changed<'a> {
 pub trait Replica: Send + Sync + 'static {
     /// Drops or replaces what is older than the change.
     fn changed(&self, change: Changed<'_>);
+
+    /// Somebody is about to be told of this event. What it touches may lie in other shards, whose events come later: it is
+    /// dropped now, or whoever hears of the event would find it unchanged.
+    fn announced(&self, event: &CacheEvent);
 }
 
 /// What the lane's task must do for a shard.
@@ -400,6 +404,13 @@ impl Coherence {
             follower.replayed(now, probe, replay, effects)
         });
         self.announce(announced);
+    }
+
+    /// Following broke down in a way that nobody foresaw: nothing that was applied is trusted, and subscribers are told.
+    pub(crate) fn broke_down(&self) {
+        self.connected.store(false, Ordering::Relaxed);
+        Shard::all(self.lane).for_each(|shard| self.on_lagged(shard));
+        self.dispatcher.missed();
     }
 
     pub(crate) fn gave_up(&self, shard: Shard) {

@@ -57,8 +57,7 @@ impl Driver {
             .is_err()
         {
             tracing::error!(lane = ?self.coherence.lane(), "following a lane panicked; it is flushed and starts over");
-            self.coherence.connected.store(false, Ordering::Relaxed);
-            Shard::all(self.coherence.lane()).for_each(|shard| self.coherence.on_lagged(shard));
+            self.coherence.broke_down();
             let _ = timeout(RETRY.1, self.stop.cancelled()).await;
         }
     }

@@ -23,6 +23,13 @@ pub enum Debt {
     Barrier(Shard, Barrier, u64),
 }
 
+/// Since when something is owed, and since when again: by tickets, which count up.
+#[derive(Clone, Copy, Debug)]
+struct Owed {
+    first: u64,
+    latest: u64,
+}
+
 /// The debts of one node. Each carries a ticket; a debt that was renewed while it was being paid stays.
 ///
 /// ```
@@ -40,9 +47,9 @@ pub enum Debt {
 /// ```
 #[derive(Debug, Default)]
 pub struct Outbox {
-    keys: BTreeMap<Shard, BTreeMap<CacheKey, u64>>,
-    shards: BTreeMap<Shard, u64>,
-    barriers: BTreeMap<(Shard, Barrier), u64>,
+    keys: BTreeMap<Shard, BTreeMap<CacheKey, Owed>>,
+    shards: BTreeMap<Shard, Owed>,
+    barriers: BTreeMap<(Shard, Barrier), Owed>,
     count: usize,
     bytes: usize,
     tickets: u64,
@@ -56,8 +63,10 @@ impl Outbox {
             return self.owe_shard(shard);
         }
         let size = key.as_str().len();
-        let ticket = self.ticket();
-        if self.keys.entry(shard).or_default().insert(key, ticket).is_none() {
+        let latest = self.ticket();
+        let keys = self.keys.entry(shard).or_default();
+        let first = keys.get(&key).map_or(latest, |owed| owed.first);
+        if keys.insert(key, Owed { first, latest }).is_none() {
             self.count += 1;
             self.bytes += size;
         }
@@ -68,15 +77,20 @@ impl Outbox {
 
     /// Owes the flush of a whole shard.
     pub fn owe_shard(&mut self, shard: Shard) {
-        let ticket = self.ticket();
+        let latest = self.ticket();
+        let keys = self.keys.get(&shard).into_iter().flat_map(BTreeMap::values);
+        let first = keys.chain(self.shards.get(&shard)).map(|owed| owed.first).min();
         self.forget_keys(shard);
-        self.shards.insert(shard, ticket);
+        let first = first.unwrap_or(latest);
+        self.shards.insert(shard, Owed { first, latest });
     }
 
     /// Owes a barrier.
     pub fn owe_barrier(&mut self, shard: Shard, barrier: Barrier) {
-        let ticket = self.ticket();
-        self.barriers.insert((shard, barrier), ticket);
+        let latest = self.ticket();
+        let owed = (shard, barrier);
+        let first = self.barriers.get(&owed).map_or(latest, |owed| owed.first);
+        self.barriers.insert(owed, Owed { first, latest });
         // Barriers are few; a flood of them collapses into one that covers the lane.
         if self.barriers.len() > OUTBOX_KEYS {
             self.collapses += 1;
@@ -85,8 +99,9 @@ impl Outbox {
                 .map(|(shard, _)| shard)
                 .collect();
             for shard in lanes {
-                let ticket = self.ticket();
-                self.barriers.insert((shard, Barrier::Everything), ticket);
+                let latest = self.ticket();
+                self.barriers
+                    .insert((shard, Barrier::Everything), Owed { first: 0, latest });
             }
         }
     }
@@ -123,7 +138,7 @@ impl Outbox {
         self.tickets
     }
 
-    /// Whether a debt up to this ticket is still to be paid whose payment would drop a value written now: one of the key,
+    /// Whether a debt is still to be paid that was first owed up to this ticket, however often since, and whose payment would drop a value written now: one of the key,
     /// of its shard, or of one of these barriers of the lane's `barrier_shard`.
     pub fn owes_until(
         &self,
@@ -131,12 +146,12 @@ impl Outbox {
         (shard, key): (Shard, &CacheKey),
         (barrier_shard, barriers): (Shard, &[CacheKey]),
     ) -> bool {
-        let due = |owed: Option<&u64>| owed.is_some_and(|owed| *owed <= ticket);
+        let due = |owed: Option<&Owed>| owed.is_some_and(|owed| owed.first <= ticket);
         due(self.shards.get(&shard))
             || due(self.shards.get(&barrier_shard))
             || due(self.keys.get(&shard).and_then(|keys| keys.get(key)))
             || self.barriers.iter().any(|((at, barrier), owed)| {
-                *at == barrier_shard && *owed <= ticket && barriers.contains(&barrier.key())
+                *at == barrier_shard && owed.first <= ticket && barriers.contains(&barrier.key())
             })
     }
 
@@ -150,13 +165,16 @@ impl Outbox {
         let shards = self
             .shards
             .iter()
-            .map(|(shard, ticket)| Debt::Shard(*shard, *ticket));
+            .map(|(shard, owed)| Debt::Shard(*shard, owed.latest));
         let barriers = self
             .barriers
             .iter()
-            .map(|((shard, barrier), ticket)| Debt::Barrier(*shard, barrier.clone(), *ticket));
+            .map(|((shard, barrier), owed)| Debt::Barrier(*shard, barrier.clone(), owed.latest));
         let keys = self.keys.iter().flat_map(move |(shard, keys)| {
-            let all: Vec<(CacheKey, u64)> = keys.iter().map(|(key, ticket)| (key.clone(), *ticket)).collect();
+            let all: Vec<(CacheKey, u64)> = keys
+                .iter()
+                .map(|(key, owed)| (key.clone(), owed.latest))
+                .collect();
             let batches: Vec<Debt> = all
                 .chunks(batch.max(1))
                 .map(|chunk| Debt::Keys(*shard, chunk.to_vec()))
@@ -172,13 +190,17 @@ impl Outbox {
     pub fn paid(&mut self, debt: &Debt) {
         match debt {
             Debt::Shard(shard, ticket) => {
-                if self.shards.get(shard) == Some(ticket) {
+                if self.shards.get(shard).is_some_and(|owed| owed.latest == *ticket) {
                     self.shards.remove(shard);
                 }
             }
             Debt::Barrier(shard, barrier, ticket) => {
                 let owed = (*shard, barrier.clone());
-                if self.barriers.get(&owed) == Some(ticket) {
+                if self
+                    .barriers
+                    .get(&owed)
+                    .is_some_and(|owed| owed.latest == *ticket)
+                {
                     self.barriers.remove(&owed);
                 }
             }
@@ -187,7 +209,7 @@ impl Outbox {
                     return;
                 };
                 for (key, ticket) in keys {
-                    if owed.get(key) == Some(ticket) {
+                    if owed.get(key).is_some_and(|owed| owed.latest == *ticket) {
                         owed.remove(key);
                         self.count -= 1;
                         self.bytes -= key.as_str().len();
@@ -289,6 +311,22 @@ mod tests {
         assert!(!waits(&outbox, older - 1), "it came later than the write");
         outbox.owe_key(mine.shard(), mine.raw().clone());
         assert!(waits(&outbox, outbox.newest()));
+    }
+
+    #[test]
+    fn a_debt_that_is_renewed_or_collapses_holds_a_value_up_as_long_as_it_did_before() {
+        let mut outbox = Outbox::default();
+        let (mine, lane) = (key(1), Shard::barriers(Lane::Bulk));
+        let waits =
+            |outbox: &Outbox, ticket| outbox.owes_until(ticket, (mine.shard(), mine.raw()), (lane, &[]));
+        outbox.owe_key(mine.shard(), mine.raw().clone());
+        let first = outbox.newest();
+        outbox.owe_key(mine.shard(), mine.raw().clone());
+        assert!(waits(&outbox, first), "renewed");
+        outbox.owe_shard(mine.shard());
+        assert!(waits(&outbox, first), "collapsed");
+        outbox.owe_shard(mine.shard());
+        assert!(waits(&outbox, first), "collapsed and renewed");
     }
 
     #[test]

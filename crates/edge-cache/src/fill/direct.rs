@@ -8,6 +8,7 @@ use cache_core::{BarrierStamp, Entry, EntryValue, Moment, Seq, Version};
 
 use super::{Fill, Step};
 use crate::entries::throttled;
+use crate::fetched::{Answer, Promise};
 use crate::rendezvous::FillOutcome;
 use crate::stats::Count;
 use crate::{CacheError, LoadError, Tier};
@@ -45,7 +46,7 @@ impl Fill {
             Ok(load) => load,
             Err(error) => return self.failed(error),
         };
-        let value = match load.outcome.value(self.stale.as_ref()) {
+        let value = match load.outcome.value(self.previous()) {
             Ok(value) => value,
             Err(error) => return self.failed(error),
         };
@@ -114,17 +115,23 @@ impl Fill {
             return Step::Done(failure);
         };
         let now = self.engine.ports.clock.now();
-        if now >= stale.usable_until || now.since(stale.fresh_until) > fail_safe.max_stale {
+        let entry = &stale.entry;
+        if now >= entry.usable_until || now.since(stale.since) > fail_safe.max_stale {
             return Step::Done(failure);
         }
         // What is unproven counts as expired from now on: it could not be told from a hit that is to be refreshed.
         let leased = now < self.engine.lease(self.namespace(), self.call.shard);
         let fresh_until = if leased {
-            stale.fresh_until
+            entry.fresh_until
         } else {
-            stale.fresh_until.min(now)
+            entry.fresh_until.min(now)
         };
-        let stand_in = throttled(stale, fresh_until, now + fail_safe.throttle);
-        Step::Install(Arc::new(stand_in), Tier::L1)
+        let throttled = throttled(entry, fresh_until, now + fail_safe.throttle);
+        Step::StandIn(Answer {
+            entry: Arc::new(throttled),
+            tier: Tier::L1,
+            promise: Promise::Stale,
+            ..stale.clone()
+        })
     }
 }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use cache_core::{BarrierStamp, FillBegun, FillCommitted, FillToken, Moment, ReadFrom, Seq, Version};
+use cache_core::{BarrierStamp, Entry, FillBegun, FillCommitted, FillToken, Moment, ReadFrom, Seq, Version};
 use event_bus::{Source, Verdict};
 use tokio::time::timeout;
 
@@ -12,7 +12,7 @@ use super::direct::Reason;
 use super::{Fill, Step};
 use crate::engine::Engine;
 use crate::entries::{Basis, Opened, Sealing, make_entry, seal_value};
-use crate::load::{ErasedLoad, ErasedLoader};
+use crate::load::{ErasedLoad, ErasedLoader, ErasedOutcome};
 use crate::reading::Call;
 use crate::rendezvous::FillOutcome;
 use crate::stats::Count;
@@ -81,26 +81,26 @@ impl Fill {
         let asked = self.engine.ports.clock.now();
         let load = match self.load(loader, deadline).await {
             Ok(load) => load,
-            Err(error) => {
-                lease.release().await;
-                return self.failed(error);
-            }
+            Err(error) => return self.failed(error),
         };
         let policy = self.call.policy;
-        let value = match load.outcome.value(self.stale.as_ref()) {
-            Ok(value) => value,
-            Err(error) => {
-                lease.release().await;
-                return self.failed(error);
+        // What is not modified keeps its tags as well, unless the loader names others.
+        let tags = match (&load.outcome, self.previous()) {
+            (ErasedOutcome::NotModified, Some(previous)) if load.tags.is_empty() => {
+                Arc::clone(&previous.tags)
             }
+            _changed_or_tagged_anew => load.tags,
+        };
+        let value = match load.outcome.value(self.previous()) {
+            Ok(value) => value,
+            Err(error) => return self.failed(error),
         };
         let ttl = match &value {
             Some(_) => Some(load.ttl.unwrap_or(policy.l2_ttl)),
             None => policy.negative_ttl,
         };
         let Some(ttl) = ttl.filter(|_| self.call.options.l2.writes()) else {
-            lease.release().await;
-            return Step::Done(self.uncached(value, load.tags, lease.stamp, asked));
+            return Step::Done(self.uncached(value, tags, lease.stamp, asked));
         };
         let sealed = seal_value(
             self.namespace(),
@@ -110,16 +110,13 @@ impl Fill {
                 value,
                 ttl,
                 age: self.engine.ports.clock.now().since(asked),
-                tags: load.tags,
+                tags,
                 stamp: lease.stamp,
             },
         );
         match sealed {
             Ok((record, opened)) => self.commit(lease, record, opened, asked, deadline).await,
-            Err(error) => {
-                lease.release().await;
-                Step::Done(FillOutcome::Failed(error))
-            }
+            Err(error) => Step::Done(FillOutcome::Failed(error)),
         }
     }
 
@@ -135,12 +132,13 @@ impl Fill {
         let lane = engine.lane(shard);
         let probe = lane.probe(shard);
         let life = record.ttl;
+        let sent = engine.ports.clock.now();
         let commit =
             engine
                 .ports
                 .shared
                 .commit_fill(shard, &self.call.key, lease.lineage, lease.token, Some(record));
-        let reply = timeout(lane.timing().deadline, commit).await;
+        let reply = timeout(self.left(deadline), commit).await;
         let Ok(Ok(reply)) = reply else {
             return Step::Done(self.unsaved(opened.value, opened.envelope.tags, lease.stamp, asked));
         };
@@ -149,7 +147,7 @@ impl Fill {
         match (reply.answer, verdict) {
             (Some(FillCommitted::Stored(stored)), Verdict::Admit { as_of }) => {
                 let basis = Basis {
-                    now: engine.ports.clock.now(),
+                    now: sent,
                     version: Version {
                         lineage: lease.lineage,
                         seq: stored.version,
@@ -180,12 +178,17 @@ impl Fill {
         }
     }
 
+    /// The value that may stand in: a loader may say that it is still right.
+    pub(super) fn previous(&self) -> Option<&Arc<Entry>> {
+        self.stale.as_ref().map(|stale| &stale.entry)
+    }
+
     pub(super) async fn load(
         &self,
         loader: &ErasedLoader,
         deadline: Moment,
     ) -> Result<ErasedLoad, LoadError> {
-        let (previous, limit) = (self.stale.clone(), self.left(deadline));
+        let (previous, limit) = (self.previous().cloned(), self.left(deadline));
         self.engine.ask_source(&self.call, loader, previous, limit).await
     }
 }

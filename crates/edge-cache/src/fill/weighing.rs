@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::{Fill, Step};
 use crate::Tier;
 use crate::entries::{Basis, make_entry, open_body};
+use crate::fetched::{Answer, Promise};
 use crate::stats::Count;
 
 /// What a record is worth.
@@ -36,13 +37,19 @@ impl Fill {
         if record.version <= self.newer_than {
             return self.load_under_lease(self.newer_than, deadline).await;
         }
-        match self.worth(&record, head, probe).await {
+        match self.worth(&record, head, probe, deadline).await {
             Worth::Good(entry) => {
                 self.namespace().counters.add(Count::L2Hit);
                 Step::Install(entry, Tier::L2)
             }
             Worth::Expired(entry, version) => {
-                self.stale = Some(entry);
+                self.stale = Some(Answer {
+                    tier: Tier::L1,
+                    at: self.engine.ports.clock.now(),
+                    promise: Promise::Stale,
+                    since: entry.fresh_until,
+                    entry,
+                });
                 self.load_under_lease(version, deadline).await
             }
             Worth::Useless(version) => self.load_under_lease(version, deadline).await,
@@ -50,7 +57,7 @@ impl Fill {
         }
     }
 
-    async fn worth(&self, record: &Record, head: &Head, probe: &Probe) -> Worth {
+    async fn worth(&self, record: &Record, head: &Head, probe: &Probe, deadline: Moment) -> Worth {
         let (namespace, engine) = (self.namespace(), &self.engine);
         let lane = engine.lane(self.call.shard);
         let Some(opened) = open_body(namespace, &engine.ports, &record.body) else {
@@ -62,7 +69,7 @@ impl Fill {
         // Without a lease on the barriers, one may have been raised that this node has not heard of.
         let barriers_are_current = lane.leased(Shard::barriers(self.call.shard.lane()));
         if standing == Standing::Unknown || (standing == Standing::Valid && !barriers_are_current) {
-            if !self.learn(&barriers).await {
+            if !self.learn(&barriers, deadline).await {
                 return Worth::Unclear;
             }
             standing = lane.judge(opened.envelope.stamp, &barriers);
@@ -99,13 +106,12 @@ impl Fill {
     }
 
     /// Reads the records of barriers that are older than what this node knows.
-    async fn learn(&self, barriers: &[cache_core::CacheKey]) -> bool {
+    async fn learn(&self, barriers: &[cache_core::CacheKey], deadline: Moment) -> bool {
         let shard = Shard::barriers(self.call.shard.lane());
         let lane = self.engine.lane(shard);
         let probe = lane.probe(shard);
-        let limit = lane.timing().deadline;
         let reply = timeout(
-            limit,
+            self.left(deadline),
             self.engine.ports.shared.read(shard, barriers, ReadFrom::Primary),
         )
         .await;

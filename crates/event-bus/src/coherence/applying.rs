@@ -30,7 +30,9 @@ impl Coherence {
         if shard.holds_barriers() {
             self.follow_barriers(&follower, generation, &effects);
         }
-        let applied = catch_unwind(AssertUnwindSafe(|| self.apply(&follower, &mut effects)));
+        let applied = catch_unwind(AssertUnwindSafe(|| {
+            self.apply(&follower, generation, &mut effects)
+        }));
         let announced = applied.unwrap_or_else(|_panic| {
             tracing::error!(%shard, "applying an event panicked; the shard is flushed");
             follower.lagged(&mut effects);
@@ -50,7 +52,7 @@ impl Coherence {
         (answer, announced)
     }
 
-    fn apply(&self, follower: &Follower, effects: &mut Vec<Effect>) -> Vec<Arc<[u8]>> {
+    fn apply(&self, follower: &Follower, before: u64, effects: &mut Vec<Effect>) -> Vec<Arc<[u8]>> {
         let mut announced = Vec::new();
         let mut latest: BTreeMap<CacheKey, (Seq, Option<Record>)> = BTreeMap::new();
         effects.retain_mut(|effect| {
@@ -78,8 +80,10 @@ impl Coherence {
                     key,
                     version: Version { lineage, seq: *seq },
                     generation: follower.generation(),
+                    // A value that came with the flush that killed it must not get the generation after it.
                     record: record
                         .as_ref()
+                        .filter(|_| follower.generation() == before)
                         .map(|record| (record, self.remaining(record.expires, self.clock.now()))),
                 });
             }
@@ -90,7 +94,10 @@ impl Coherence {
     pub(super) fn announce(&self, announced: Vec<Arc<[u8]>>) {
         for bytes in announced {
             match serde_json::from_slice::<CacheEvent>(&bytes) {
-                Ok(event) => self.dispatcher.publish(&Arc::new(event)),
+                Ok(event) => {
+                    self.replica.announced(&event);
+                    self.dispatcher.publish(&Arc::new(event));
+                }
                 Err(error) => {
                     tracing::warn!(%error, "an announced event cannot be read; subscribers are told that they missed one");
                     self.dispatcher.missed();

@@ -28,6 +28,8 @@ struct Notes {
 }
 
 impl Replica for Notes {
+    fn announced(&self, _: &CacheEvent) {}
+
     fn changed(&self, change: Changed<'_>) {
         let note = (change.key.clone(), change.version.seq.0, change.generation);
         self.changes.lock().expect("not poisoned").push(note);
@@ -364,6 +366,8 @@ fn an_inbox_that_overflows_flushes_the_shard_of_what_was_dropped() {
 fn a_panic_while_an_event_is_applied_flushes_its_shard_and_tells_subscribers() {
     struct Brittle;
     impl Replica for Brittle {
+        fn announced(&self, _: &CacheEvent) {}
+
         fn changed(&self, _: Changed<'_>) {
             panic!("as the test wants it");
         }

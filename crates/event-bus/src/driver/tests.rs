@@ -67,6 +67,8 @@ struct Memory {
 }
 
 impl Replica for Memory {
+    fn announced(&self, _: &CacheEvent) {}
+
     fn changed(&self, change: Changed<'_>) {
         self.changes
             .lock()
