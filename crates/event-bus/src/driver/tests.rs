@@ -67,7 +67,7 @@ struct Memory {
 }
 
 impl Replica for Memory {
-    fn announced(&self, _: &CacheEvent) {}
+    fn announced(&self, _: &cache_core::CacheEvent) {}
 
     fn changed(&self, change: Changed<'_>) {
         self.changes
