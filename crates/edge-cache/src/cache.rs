@@ -392,7 +392,9 @@ impl EdgeCache {
     }
 
     /// Publishes an event: what it touches is invalidated, then every subscriber on every node is told. Who is told finds the
-    /// event's keys and namespaces changed; what carries its tags may change a moment later, within the stated bound.
+    /// event's keys and namespaces changed. What carries its tags, and keys whose values travel with their events
+    /// ([`Propagation::Value`](cache_core::Propagation::Value)), may change a moment later, within the stated bound: the
+    /// versions in the event tell what to wait for.
     ///
     /// # Errors
     /// As [`EdgeCache::put`]. The invalidations are never lost; the announcement is, when this fails.

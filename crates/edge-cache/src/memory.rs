@@ -5,7 +5,7 @@
 use std::any::TypeId;
 use std::sync::Arc;
 
-use cache_core::{Barrier, CacheEvent, CacheKey, LocalStore, Policy, Replacement};
+use cache_core::{Barrier, CacheEvent, CacheKey, LocalStore, Policy, Propagation, Replacement};
 use event_bus::{Changed, Replica};
 
 use crate::entries::{Basis, make_entry, open_body};
@@ -56,7 +56,12 @@ impl Memory {
 impl Replica for Memory {
     fn announced(&self, event: &CacheEvent) {
         for affected in &event.keys {
-            if let Some(namespace) = self.find(affected.key.namespace()) {
+            // A value that travels with its event is about to replace the old one. Dropping that first would leave nothing
+            // to replace, and every reader would go to the shared store: measured, a third of the queries a second.
+            let dropped = self
+                .find(affected.key.namespace())
+                .filter(|namespace| namespace.policy.propagation == Propagation::Invalidate);
+            if let Some(namespace) = dropped {
                 namespace
                     .local
                     .supersede(&affected.key, affected.version, Replacement::None);
