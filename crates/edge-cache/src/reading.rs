@@ -42,8 +42,8 @@ pub(crate) enum Look {
 }
 
 impl Engine {
-    /// What memory has to say about a key; a hit is counted. Inlined into its callers, as they are into theirs: passing an answer through
-    /// memory costs a tenth of a hit.
+    /// What memory has to say about a key; a hit is counted. Inlined into its callers, as they are into theirs: passing an
+    /// answer through memory costs a tenth of a hit.
     #[inline(always)]
     pub(crate) fn look(&self, namespace: &NamespaceState, key: &CacheKey, shard: Shard) -> Look {
         // The lease is taken before the entry: what it vouches for had been applied by then. The other way round, an entry

@@ -108,9 +108,9 @@ pub(crate) struct ErasedPut {
     pub(crate) call: Call,
     pub(crate) value: Erased,
     pub(crate) ttl: Option<Duration>,
-    /// How far barriers were known, and how old the value is already, if it was loaded: a tag may have been invalidated
-    /// since that load began.
-    pub(crate) loaded: Option<(BarrierStamp, Duration)>,
+    /// How far barriers were known, and when, as the load began that found the value, if one did: a tag may have been
+    /// invalidated since.
+    pub(crate) loaded: Option<(BarrierStamp, Moment)>,
     pub(crate) tags: Arc<[Tag]>,
     pub(crate) expect: Expect,
 }
@@ -183,7 +183,8 @@ impl Engine {
         let barriers = barrier_keys(&namespace.barrier, &put.tags);
         let known = lane.followed(Shard::barriers(shard.lane()), left()).await
             && self.settled(shard, &key, &barriers, left()).await;
-        let (stamp, age) = put.loaded.unwrap_or_else(|| (lane.stamp(), Duration::ZERO));
+        let now = self.ports.clock.now();
+        let (stamp, born) = put.loaded.unwrap_or_else(|| (lane.stamp(), now));
         let ttl = put.ttl.unwrap_or(policy.l2_ttl);
         let (record, opened) = seal_value(
             namespace,
@@ -192,7 +193,7 @@ impl Engine {
             Sealing {
                 value: Some(put.value),
                 ttl,
-                age,
+                age: now.since(born),
                 tags: put.tags,
                 stamp,
             },
@@ -367,7 +368,7 @@ impl Engine {
                 call: call.clone(),
                 value,
                 ttl: load.ttl,
-                loaded: Some((stamp, self.ports.clock.now().since(asked))),
+                loaded: Some((stamp, asked)),
                 tags: load.tags,
                 expect: Expect::Version(version),
             };
