@@ -44,7 +44,9 @@ async fn the_place_is_free(fleet: &Fleet) {
         let answer = node.get_or_load(&key, source.loader()).await.expect("loaded");
         assert_eq!(answer.as_deref(), Some(&8));
     }
-    assert_eq!((source.calls(), asked.elapsed()), (1, Duration::ZERO));
+    assert_eq!(source.calls(), 1);
+    // The right to fill is given back behind the reader, who is not kept for it: the next one may wait one short pause.
+    assert!(asked.elapsed() <= Duration::from_millis(2), "{:?}", asked.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -152,10 +152,16 @@ async fn a_closed_cache_says_so_instead_of_loading() {
 async fn a_reader_that_goes_away_before_its_fetch_has_begun_leaves_no_place_taken() {
     let fleet = fleet().await;
     let (key, source) = (NUMBERS.key(&[("id", &1)]), Source::of(7));
+    fleet.hub.set_faults(cache_memory::Faults {
+        request_delay: Duration::from_millis(5)..=Duration::from_millis(5),
+        ..cache_memory::Faults::NONE
+    });
     {
-        // Polled once, so that the fetch is spawned; dropped before the runtime comes to it.
-        let mut reader = std::pin::pin!(fleet.nodes[0].get_or_load(&key, source.loader()));
-        assert!(futures_util::poll!(reader.as_mut()).is_pending());
+        // The second makes a task of the fetch; both are dropped before the runtime comes to it.
+        let mut readers = [(); 2].map(|()| Box::pin(fleet.nodes[0].get_or_load(&key, source.loader())));
+        for reader in &mut readers {
+            assert!(futures_util::poll!(reader).is_pending());
+        }
     }
     let next = fleet.nodes[0].get_or_load(&key, source.loader());
     let next = tokio::time::timeout(Duration::from_secs(1), next).await;
@@ -163,6 +169,35 @@ async fn a_reader_that_goes_away_before_its_fetch_has_begun_leaves_no_place_take
         .expect("nobody waits for a fetch that will never end")
         .expect("loaded");
     assert_eq!(answer.as_deref(), Some(&7));
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fetch_goes_on_for_the_second_reader_when_the_first_one_stops_to_poll_it() {
+    let fleet = fleet().await;
+    let (key, source) = (NUMBERS.key(&[("id", &1)]), Source::of(7).slow(SLOW));
+    // A reader that is neither polled nor dropped, as the other arms of a `select!` loop are.
+    let mut first = Box::pin(fleet.nodes[0].get_or_load(&key, source.loader()));
+    assert!(futures_util::poll!(&mut first).is_pending());
+    let second = fleet.nodes[0].get_or_load(&key, source.loader());
+    let second = tokio::time::timeout(SLOW * 2, second).await;
+    assert_eq!(second.expect("in time").expect("loaded").as_deref(), Some(&7));
+    assert_eq!(first.await.expect("loaded").as_deref(), Some(&7));
+    assert_eq!(source.calls(), 1);
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fetch_goes_on_when_its_only_reader_goes_away_after_a_second_one_has_joined_it() {
+    let fleet = fleet().await;
+    let (key, source) = (NUMBERS.key(&[("id", &1)]), Source::of(7).slow(SLOW));
+    let mut first = Box::pin(fleet.nodes[0].get_or_load(&key, source.loader()));
+    assert!(futures_util::poll!(&mut first).is_pending());
+    let mut second = Box::pin(fleet.nodes[0].get_or_load(&key, source.loader()));
+    assert!(futures_util::poll!(&mut second).is_pending());
+    drop(first);
+    assert_eq!(second.await.expect("loaded").as_deref(), Some(&7));
+    assert_eq!(source.calls(), 1);
     fleet.shutdown().await;
 }
 

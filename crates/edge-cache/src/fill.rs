@@ -1,6 +1,7 @@
 //! One fetch of one key: from the shared store, or from the loader under a fill lease.
 //!
-//! It runs as a task of its own, so that readers come and go; when all have gone it is dropped, and its slot is free.
+//! It runs in its only reader, or as a task when there are more, so that readers come and go; when all have gone it is
+//! dropped, and its slot is free.
 
 mod direct;
 mod loading;
@@ -153,7 +154,8 @@ impl Fill {
                     let Ok(other) = other.downcast::<Rendezvous>() else {
                         return Kept::Other(FillOutcome::Dropped);
                     };
-                    match other.wait().await {
+                    other.become_task(&self.engine.tasks);
+                    match other.wait(&self.engine.tasks).await {
                         // That one had no loader to ask; this one has.
                         FillOutcome::Absent if self.call.loader.is_some() => Kept::Again,
                         outcome => Kept::Other(outcome),

@@ -226,7 +226,7 @@ impl Engine {
             if joined {
                 counters.add(Count::Join);
             }
-            let Ok(outcome) = tokio::time::timeout(left, rendezvous.wait()).await else {
+            let Ok(outcome) = tokio::time::timeout(left, rendezvous.wait(&self.tasks)).await else {
                 break;
             };
             match outcome {
@@ -256,7 +256,8 @@ impl Engine {
 
     /// Lets a refresh run to its end whoever waits for it; starts one unless one is under way. Records up to `newer_than` count as missing.
     pub(crate) fn refresh_behind(self: &Arc<Self>, call: &Call, answer: &Answer, newer_than: Seq) {
-        self.enter(call, Some(answer), newer_than).0.want_anyway();
+        let (rendezvous, _joined) = self.enter(call, Some(answer), newer_than);
+        rendezvous.want_anyway(&self.tasks);
     }
 
     /// The fetch of a key that is under way, or a new one; tells whether it was joined.
@@ -269,7 +270,10 @@ impl Engine {
         let (rendezvous, begun) = self.begin(call);
         match begun {
             Begun::Join(other) => match other.downcast::<Rendezvous>() {
-                Ok(other) => (other, true),
+                Ok(other) => {
+                    other.become_task(&self.tasks);
+                    (other, true)
+                }
                 Err(_foreign) => unreachable!("slots hold only what this engine put into them"),
             },
             Begun::Lead(ticket) => {
@@ -288,8 +292,7 @@ impl Engine {
                     stale: stale.cloned(),
                     newer_than,
                 };
-                let task = self.tasks.spawn(fill.run());
-                rendezvous.set_task(task.abort_handle());
+                rendezvous.work_is(fill.run());
                 (rendezvous, false)
             }
         }
