@@ -154,7 +154,7 @@ impl Fill {
                     let Ok(other) = other.downcast::<Rendezvous>() else {
                         return Kept::Other(FillOutcome::Dropped);
                     };
-                    other.become_task(&self.engine.tasks);
+                    other.join(&self.engine.tasks);
                     match other.wait(&self.engine.tasks).await {
                         // That one had no loader to ask; this one has.
                         FillOutcome::Absent if self.call.loader.is_some() => Kept::Again,

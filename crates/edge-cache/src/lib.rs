@@ -25,6 +25,7 @@ mod reading;
 mod rendezvous;
 mod stats;
 mod value;
+mod work;
 mod writing;
 
 pub use builder::EdgeCacheBuilder;

@@ -271,7 +271,7 @@ impl Engine {
         match begun {
             Begun::Join(other) => match other.downcast::<Rendezvous>() {
                 Ok(other) => {
-                    other.become_task(&self.tasks);
+                    other.join(&self.tasks);
                     (other, true)
                 }
                 Err(_foreign) => unreachable!("slots hold only what this engine put into them"),
@@ -292,7 +292,7 @@ impl Engine {
                     stale: stale.cloned(),
                     newer_than,
                 };
-                rendezvous.work_is(fill.run());
+                rendezvous.begin(fill.run());
                 (rendezvous, false)
             }
         }

@@ -1,24 +1,18 @@
 //! Where everybody who wants the same value waits for the one who fetches it.
 //!
-//! A fetch that one reader wants runs in that reader, who then waits for nobody: no task is made, and no thread is woken
-//! but the reader's own. As soon as a second one wants it, it is a task of its own: it goes on whether or not its first
-//! reader is polled or stays. When the last one who waits goes away, it is dropped, unless somebody asked that it be finished.
+//! When the last one who waits goes away, the fetch is dropped, unless somebody asked that it be finished. Where it runs is
+//! decided in `work`.
 
 use std::future::poll_fn;
-use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::Context;
+use std::sync::{Arc, OnceLock};
 
 use cache_core::Entry;
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
-use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
 use crate::fetched::Answer;
+use crate::work::Work;
 use crate::{CacheError, Tier};
 
 /// How a fetch ended.
@@ -42,24 +36,19 @@ pub(crate) struct Rendezvous {
     ended: Notify,
     waiting: AtomicUsize,
     wanted_anyway: AtomicBool,
-    work: Mutex<Work>,
-}
-
-/// Who does the work of a fetch.
-#[derive(Default)]
-enum Work {
-    /// Nobody: it has ended, or not begun.
-    #[default]
-    None,
-    /// The one reader who wants it, whenever it is polled.
-    Reader(BoxFuture<'static, ()>),
-    /// That reader, at this very moment; then it becomes a task, if somebody asked for that meanwhile.
-    Polled { task_wanted: bool },
-    /// A task.
-    Task(AbortHandle),
+    /// Shared by fetches of many keys that ask the shared store together.
+    work: Arc<Work>,
 }
 
 impl Rendezvous {
+    /// Of a fetch that this work does, with others.
+    pub(crate) fn of(work: &Arc<Work>) -> Self {
+        Self {
+            work: Arc::clone(work),
+            ..Self::default()
+        }
+    }
+
     /// Ends the fetch for all who wait. Only the first end counts.
     pub(crate) fn complete(&self, outcome: FillOutcome) {
         // A later outcome is dropped on purpose: the first one may have been seen already.
@@ -67,31 +56,25 @@ impl Rendezvous {
         self.ended.notify_waiters();
     }
 
-    /// Gives it the work that ends in [`Rendezvous::complete`]. A panic in it is the end of the work, not of the reader.
-    pub(crate) fn work_is(&self, work: impl Future<Output = ()> + Send + 'static) {
-        let guarded = AssertUnwindSafe(work).catch_unwind().map(drop);
-        *self.work() = Work::Reader(guarded.boxed());
+    /// Begins the work that ends in [`Rendezvous::complete`].
+    pub(crate) fn begin(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.work.begin(work);
+    }
+
+    /// Somebody else joins the one who leads.
+    pub(crate) fn join(&self, tasks: &TaskTracker) {
+        self.work.become_task(tasks);
     }
 
     /// Lets the fetch end even when nobody waits any more.
     pub(crate) fn want_anyway(&self, tasks: &TaskTracker) {
         self.wanted_anyway.store(true, Ordering::Release);
-        self.become_task(tasks);
-    }
-
-    /// More than its first reader depend on it: it goes on without being polled by that one.
-    pub(crate) fn become_task(&self, tasks: &TaskTracker) {
-        let mut work = self.work();
-        match std::mem::take(&mut *work) {
-            Work::Reader(future) => *work = Work::Task(tasks.spawn(future).abort_handle()),
-            Work::Polled { .. } => *work = Work::Polled { task_wanted: true },
-            done_or_a_task => *work = done_or_a_task,
-        }
+        self.work.become_task(tasks);
     }
 
     /// Waits for the end, and works for it as long as nobody else depends on it. Cancel-safe: dropping the future stops waiting.
     pub(crate) async fn wait(self: &Arc<Self>, tasks: &TaskTracker) -> FillOutcome {
-        let _place = Place::take(self);
+        let _place = self.place();
         loop {
             let ended = self.ended.notified();
             tokio::pin!(ended);
@@ -100,63 +83,28 @@ impl Rendezvous {
                 return outcome.clone();
             }
             poll_fn(|context| {
-                self.work_on(context, tasks);
+                self.work.advance(context, tasks);
                 ended.as_mut().poll(context)
             })
             .await;
         }
     }
 
-    fn work_on(&self, context: &mut Context<'_>, tasks: &TaskTracker) {
-        let mut future = {
-            let mut work = self.work();
-            match std::mem::take(&mut *work) {
-                Work::Reader(future) => {
-                    *work = Work::Polled { task_wanted: false };
-                    future
-                }
-                others => {
-                    *work = others;
-                    return;
-                }
-            }
-        };
-        // Not under the lock: what runs here may read the same key.
-        let done = Pin::new(&mut future).poll(context).is_ready();
-        let mut work = self.work();
-        *work = match std::mem::take(&mut *work) {
-            _ if done => Work::None,
-            Work::Polled { task_wanted: true } => Work::Task(tasks.spawn(future).abort_handle()),
-            _ => Work::Reader(future),
-        };
-    }
-
-    fn work(&self) -> MutexGuard<'_, Work> {
-        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Counts as one who waits, until it is dropped.
+    pub(crate) fn place(self: &Arc<Self>) -> Place {
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        Place(Arc::clone(self))
     }
 }
 
 /// One who waits.
-struct Place(Arc<Rendezvous>);
-
-impl Place {
-    fn take(rendezvous: &Arc<Rendezvous>) -> Self {
-        rendezvous.waiting.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(rendezvous))
-    }
-}
+pub(crate) struct Place(Arc<Rendezvous>);
 
 impl Drop for Place {
     fn drop(&mut self) {
         let last = self.0.waiting.fetch_sub(1, Ordering::AcqRel) == 1;
         if last && self.0.outcome.get().is_none() && !self.0.wanted_anyway.load(Ordering::Acquire) {
-            let work = std::mem::take(&mut *self.0.work());
-            // Dropped after the lock is free: that completes the fetch.
-            match work {
-                Work::Task(task) => task.abort(),
-                Work::Reader(future) => drop(future),
-                Work::Polled { .. } | Work::None => {}
-            }
+            self.0.work.give_up();
         }
     }
 }
