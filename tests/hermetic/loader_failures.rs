@@ -46,7 +46,11 @@ async fn the_place_is_free(fleet: &Fleet) {
     }
     assert_eq!(source.calls(), 1);
     // The right to fill is given back behind the reader, who is not kept for it: the next one may wait one short pause.
-    assert!(asked.elapsed() <= Duration::from_millis(2), "{:?}", asked.elapsed());
+    assert!(
+        asked.elapsed() <= Duration::from_millis(2),
+        "{:?}",
+        asked.elapsed()
+    );
 }
 
 #[tokio::test(start_paused = true)]

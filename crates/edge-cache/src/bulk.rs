@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
 use crate::LoadError;
-use crate::load::{ErasedLoad, ErasedOutcome};
+use crate::load::{ErasedLoad, ErasedLoader, ErasedOutcome};
 use crate::value::Erased;
 
 /// After the first key needs the loader, how long the others may take to say whether they need it too.
@@ -40,6 +40,30 @@ pub(crate) struct Gathering {
     round: Mutex<Option<Arc<Round>>>,
 }
 
+/// A key's place in a gathering, until it is known whether the key needs the loader: taken by whoever asks the shared
+/// store for it, and free again when the loader is called, or when that one is dropped without.
+struct Seat {
+    gathering: Arc<Gathering>,
+    key: CacheKey,
+    taken: AtomicBool,
+}
+
+impl Seat {
+    fn leave(&self) {
+        if self.taken.swap(false, Ordering::AcqRel)
+            && self.gathering.undecided.fetch_sub(1, Ordering::AcqRel) == 1
+        {
+            self.gathering.all_decided.notify_waiters();
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
 /// One call of the loader.
 struct Round {
     keys: Mutex<Vec<CacheKey>>,
@@ -47,36 +71,38 @@ struct Round {
 }
 
 impl Gathering {
-    pub(crate) fn new(loader: BulkLoader, keys: usize) -> Arc<Self> {
+    pub(crate) fn new(loader: BulkLoader) -> Arc<Self> {
         Arc::new(Self {
             loader,
-            undecided: keys.into(),
+            undecided: AtomicUsize::new(0),
             all_decided: Notify::new(),
             round: Mutex::default(),
         })
     }
 
-    /// A key was answered without the loader, or has asked for it.
-    pub(crate) fn decided(&self) {
-        let less = |left: usize| left.checked_sub(1);
-        if self
-            .undecided
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, less)
-            == Ok(1)
-        {
-            self.all_decided.notify_waiters();
-        }
+    /// The loader of one key, which loads it together with the others.
+    pub(crate) fn loader_of(self: &Arc<Self>, key: &CacheKey) -> ErasedLoader {
+        self.undecided.fetch_add(1, Ordering::AcqRel);
+        let seat = Arc::new(Seat {
+            gathering: Arc::clone(self),
+            key: key.clone(),
+            taken: AtomicBool::new(true),
+        });
+        Arc::new(move |_previous| {
+            let seat = Arc::clone(&seat);
+            Box::pin(async move { seat.gathering.load(&seat).await })
+        })
     }
 
-    /// Loads a key together with the others. Cancel-safe: whoever stays finishes the round.
-    pub(crate) async fn load(self: Arc<Self>, key: CacheKey) -> Result<ErasedLoad, LoadError> {
-        let round = self.join(&key);
-        self.decided();
+    /// Cancel-safe: whoever stays finishes the round.
+    async fn load(&self, seat: &Seat) -> Result<ErasedLoad, LoadError> {
+        let (key, round) = (&seat.key, self.join(&seat.key));
+        seat.leave();
         // Only gathering is limited in time: a key whose fetch waits for another node must not hold up the rest.
         let _ = tokio::time::timeout(GATHER, self.all_decided()).await;
         let found = round.result.get_or_init(|| self.run(&round)).await;
         let outcome = match found {
-            Ok(values) => values.get(&key).map_or(ErasedOutcome::Absent, |value| {
+            Ok(values) => values.get(key).map_or(ErasedOutcome::Absent, |value| {
                 ErasedOutcome::Value(Arc::clone(value))
             }),
             Err(Failure::Failed(error)) => return Err(LoadError::Failed(error.to_string().into())),

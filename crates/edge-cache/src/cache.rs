@@ -180,7 +180,7 @@ impl EdgeCache {
         &self,
         keys: &[Key<V>],
     ) -> Result<Vec<Option<Fetched<V>>>, CacheError> {
-        futures_util::future::try_join_all(keys.iter().map(|key| self.get(key))).await
+        self.read_many(keys, |_key| None).await
     }
 
     /// Many values at once, in the order asked, with one call of the loader for all that neither tier has. Keys that the
@@ -216,19 +216,8 @@ impl EdgeCache {
                     .collect())
             })
         });
-        let gathering = Gathering::new(bulk, keys.len());
-        futures_util::future::try_join_all(keys.iter().map(|key| {
-            let (gathering, raw) = (Arc::clone(&gathering), key.raw().clone());
-            let for_loader = Arc::clone(&gathering);
-            let loader: ErasedLoader =
-                Arc::new(move |_previous| Box::pin(Arc::clone(&for_loader).load(raw.clone())));
-            async move {
-                let answer = self.read(key, Options::default(), Some(|| loader)).await;
-                gathering.decided();
-                answer
-            }
-        }))
-        .await
+        let gathering = Gathering::new(bulk);
+        self.read_many(keys, |key| Some(gathering.loader_of(key))).await
     }
 
     /// Loads keys into memory, for the start of a service; tells how many are there.
@@ -465,6 +454,49 @@ impl EdgeCache {
             Look::Stale(answer) => self.fetch(key, options, loader, Some(answer)).await,
             Look::Miss => self.fetch(key, options, loader, None).await,
         }
+    }
+
+    async fn read_many<V: CacheValue>(
+        &self,
+        keys: &[Key<V>],
+        loader: impl Fn(&CacheKey) -> Option<ErasedLoader>,
+    ) -> Result<Vec<Option<Fetched<V>>>, CacheError> {
+        let engine = &self.engine;
+        let mut answers = Vec::with_capacity(keys.len());
+        let (mut missing, mut missed, mut stale) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, key) in keys.iter().enumerate() {
+            let call = |loader| self.call(key, Options::default(), loader);
+            answers.push(match engine.look(self.namespace(key)?, key.raw(), key.shard()) {
+                Look::Hit(answer) => {
+                    if answer.entry.refresh_from != cache_core::Moment::FOREVER
+                        && let Some(loader) = loader(key.raw())
+                    {
+                        let call = call(Some(loader))?;
+                        engine.refresh_early(|| call, &answer);
+                    }
+                    answer.fetched()
+                }
+                Look::Stale(answer) => {
+                    let call = call(loader(key.raw()))?;
+                    stale.push(async move { (index, engine.fetch(call, Some(answer)).await) });
+                    None
+                }
+                Look::Miss => {
+                    missing.push(index);
+                    missed.push(call(None)?);
+                    None
+                }
+            });
+        }
+        let (fetched, refetched) = futures_util::future::join(
+            engine.fetch_many(missed, loader),
+            futures_util::future::join_all(stale),
+        )
+        .await;
+        for (index, answer) in missing.into_iter().zip(fetched).chain(refetched) {
+            answers[index] = answer?.and_then(crate::fetched::Answer::fetched);
+        }
+        Ok(answers)
     }
 
     async fn fetch<V: CacheValue>(

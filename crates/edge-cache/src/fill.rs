@@ -5,14 +5,17 @@
 
 mod direct;
 mod loading;
+mod together;
 mod weighing;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use cache_core::{Begun, Entry, Finished, Moment, ReadFrom, Replacement, Seq, Shard, Ticket};
-use event_bus::Verdict;
+use cache_core::{
+    Begun, Entry, Finished, Head, Moment, ReadFrom, Record, Replacement, Reply, Seq, Shard, Ticket,
+};
+use event_bus::{Coherence, Probe, Verdict};
 use tokio::time::timeout;
 
 use crate::Tier;
@@ -23,6 +26,7 @@ use crate::reading::Call;
 use crate::rendezvous::{FillOutcome, Rendezvous};
 
 use self::direct::Reason;
+pub(crate) use self::together::run_together;
 
 /// Times a fetch starts over within its deadline before it returns what it has without keeping it. A key that is
 /// invalidated faster than it can be loaded would never end otherwise.
@@ -37,6 +41,8 @@ pub(crate) struct Fill {
     pub(crate) call: Call,
     pub(crate) ticket: Ticket,
     pub(crate) rendezvous: Arc<Rendezvous>,
+    /// When it was begun: its deadline counts from here.
+    pub(crate) begun: Moment,
     /// What may stand in when the load fails.
     pub(crate) stale: Option<Answer>,
     pub(crate) newer_than: Seq,
@@ -56,6 +62,19 @@ enum Step {
     Wait(Duration),
 }
 
+/// What the shared store answered to the question for a key.
+#[derive(Clone)]
+enum Said {
+    /// There is no answer, or its history is under repair.
+    Nothing,
+    /// The answer means nothing any more, or the copy lags: ask this one.
+    Again(ReadFrom),
+    /// It has no live record.
+    Missing,
+    /// This one, as of this head; asked for at this probe.
+    Found(Record, Head, Probe),
+}
+
 /// What became of an attempt to keep something.
 enum Kept {
     /// The fetch ends with it.
@@ -67,12 +86,17 @@ enum Kept {
 }
 
 impl Fill {
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(self) {
+        self.go_on(None).await;
+    }
+
+    /// Fetches; `said` is the answer to the first question, where that was asked together with others.
+    async fn go_on(mut self, said: Option<Said>) {
         let engine = Arc::clone(&self.engine);
         let outcome = tokio::select! {
             biased;
             () = engine.stop.cancelled() => return,
-            outcome = self.fetch() => outcome,
+            outcome = self.fetch(said) => outcome,
         };
         self.rendezvous.complete(outcome);
     }
@@ -81,7 +105,7 @@ impl Fill {
         &self.engine.memory.namespaces[self.call.namespace]
     }
 
-    async fn fetch(&mut self) -> FillOutcome {
+    async fn fetch(&mut self, mut said: Option<Said>) -> FillOutcome {
         let deadline = self.deadline();
         let copy = self.engine.lane(self.call.shard).copy_to_ask(self.call.shard);
         let (mut from, mut attempts, mut pause) = (copy, 0, POLL.0);
@@ -90,6 +114,8 @@ impl Fill {
             let last = attempts > ATTEMPTS || self.engine.ports.clock.now() >= deadline;
             let step = if last {
                 self.direct(deadline, Reason::Restless).await
+            } else if let Some(said) = said.take() {
+                self.hear(said, deadline).await
             } else {
                 self.attempt(from, deadline).await
             };
@@ -151,10 +177,7 @@ impl Fill {
                     Kept::Again
                 }
                 Begun::Join(other) => {
-                    let Ok(other) = other.downcast::<Rendezvous>() else {
-                        return Kept::Other(FillOutcome::Dropped);
-                    };
-                    other.join(&self.engine.tasks);
+                    let other = self.engine.join(other);
                     match other.wait(&self.engine.tasks).await {
                         // That one had no loader to ask; this one has.
                         FillOutcome::Absent if self.call.loader.is_some() => Kept::Again,
@@ -166,11 +189,7 @@ impl Fill {
     }
 
     fn deadline(&self) -> Moment {
-        self.engine.ports.clock.now() + self.limit()
-    }
-
-    fn started(&self, deadline: Moment) -> Moment {
-        deadline.back(self.limit())
+        self.begun + self.limit()
     }
 
     fn limit(&self) -> Duration {
@@ -185,41 +204,36 @@ impl Fill {
         if engine.owes(shard, &self.call.key) {
             // What is loaded while a debt is being paid may be newer than what others fill right after it, so it would
             // have to be owed again: a short wait spares that round.
-            let patient = engine.ports.clock.now() < self.started(deadline) + PATIENCE;
+            let patient = engine.ports.clock.now() < self.begun + PATIENCE;
             if patient && engine.paying.load(Ordering::Acquire) > 0 {
                 return Step::Wait(POLL.1);
             }
             return self.direct(deadline, Reason::Owed).await;
         }
         let lane = engine.lane(shard);
-        let probe = lane.probe(shard);
-        let barriers_are_known = lane.probe(Shard::barriers(shard.lane())).lineage.is_some();
-        if probe.lineage.is_none() || !barriers_are_known {
+        let Some(probe) = ready_probe(lane, shard) else {
             return self.direct(deadline, Reason::Unavailable).await;
-        }
+        };
         if !self.call.options.l2.reads() {
             return self.load_under_lease(Seq(u64::MAX), deadline).await;
         }
         let keys = [self.call.key.clone()];
-        let reply = timeout(
-            self.patience(deadline),
-            engine.ports.shared.read(shard, &keys, from),
-        )
-        .await;
-        let Ok(Ok(reply)) = reply else {
-            return self.direct(deadline, Reason::Unavailable).await;
+        let read = engine.ports.shared.read(shard, &keys, from);
+        let said = match timeout(self.patience(deadline), read).await {
+            Ok(Ok(reply)) => heard(lane, shard, &probe, from, reply, 1).pop(),
+            _no_answer => None,
         };
-        let head = match lane.observe(shard, &probe, source_of(from), reply.server, reply.head) {
-            Verdict::Restart => return Step::Again(from),
-            Verdict::AskPrimary => return Step::Again(ReadFrom::Primary),
-            Verdict::Down => return self.direct(deadline, Reason::Unavailable).await,
-            Verdict::Admit { .. } => reply.head,
-        };
-        let record = reply.answer.and_then(|mut records| records.pop()).flatten();
-        let (Some(head), Some(record)) = (head, record) else {
-            return self.load_under_lease(self.newer_than, deadline).await;
-        };
-        self.weigh(record, &head, &probe, deadline).await
+        self.hear(said.unwrap_or(Said::Nothing), deadline).await
+    }
+
+    /// Does what the shared store's answer asks for.
+    async fn hear(&mut self, said: Said, deadline: Moment) -> Step {
+        match said {
+            Said::Nothing => self.direct(deadline, Reason::Unavailable).await,
+            Said::Again(from) => Step::Again(from),
+            Said::Missing => self.load_under_lease(self.newer_than, deadline).await,
+            Said::Found(record, head, probe) => self.weigh(record, &head, &probe, deadline).await,
+        }
     }
 
     /// How long the shared store may take to answer: with a loader at hand, half of what is left, so that a store that
@@ -237,6 +251,38 @@ impl Fill {
         deadline
             .since(self.engine.ports.clock.now())
             .max(Duration::from_millis(1))
+    }
+}
+
+/// What to remember while the shared store is asked; `None` while it should not be: the shard's history, or the barriers',
+/// is not known.
+fn ready_probe(lane: &Coherence, shard: Shard) -> Option<Probe> {
+    let probe = lane.probe(shard);
+    let barriers = lane.probe(Shard::barriers(shard.lane()));
+    (probe.lineage.is_some() && barriers.lineage.is_some()).then_some(probe)
+}
+
+/// What a reply says of each of the keys that were asked for.
+fn heard(
+    lane: &Coherence,
+    shard: Shard,
+    probe: &Probe,
+    from: ReadFrom,
+    reply: Reply<Vec<Option<Record>>>,
+    keys: usize,
+) -> Vec<Said> {
+    let all = |said| vec![said; keys];
+    match lane.observe(shard, probe, source_of(from), reply.server, reply.head) {
+        Verdict::Restart => all(Said::Again(from)),
+        Verdict::AskPrimary => all(Said::Again(ReadFrom::Primary)),
+        Verdict::Down => all(Said::Nothing),
+        Verdict::Admit { .. } => match (reply.head, reply.answer) {
+            (Some(head), Some(records)) => records
+                .into_iter()
+                .map(|record| record.map_or(Said::Missing, |record| Said::Found(record, head, *probe)))
+                .collect(),
+            _no_history => all(Said::Missing),
+        },
     }
 }
 

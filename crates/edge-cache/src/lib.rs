@@ -17,6 +17,7 @@ mod fetched;
 mod fill;
 mod health;
 mod load;
+mod many;
 mod memory;
 mod options;
 mod ports;

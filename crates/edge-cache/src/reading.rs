@@ -3,6 +3,7 @@
 //! A memory hit is decided here in one look: lease, generation, barriers, debts and expiry, with no I/O and no lock of
 //! its own.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -209,7 +210,7 @@ impl Engine {
     }
 
     /// Joins the fetch of a key or leads it, and waits for its end.
-    async fn outcome(
+    pub(crate) async fn outcome(
         self: &Arc<Self>,
         call: &Call,
         stale: Option<&Answer>,
@@ -229,23 +230,35 @@ impl Engine {
             let Ok(outcome) = tokio::time::timeout(left, rendezvous.wait(&self.tasks)).await else {
                 break;
             };
-            match outcome {
-                FillOutcome::Found(entry, tier) => {
-                    return Ok(Some(self.describe(call, entry, tier, started, joined)));
-                }
-                FillOutcome::StandIn(answer) => {
-                    counters.add(Count::StaleServed);
-                    let at = self.ports.clock.now();
-                    return Ok(Some(Answer { at, ..answer }));
-                }
-                FillOutcome::Failed(error) => return Err(error),
-                // A fetch without a loader ended; this reader has one. Or its leader went away.
-                FillOutcome::Absent if joined && call.loader.is_some() => {}
-                FillOutcome::Dropped => {}
-                FillOutcome::Absent => return Ok(None),
+            if let Some(answer) = self.answered(call, outcome, started, joined) {
+                return answer;
             }
         }
         Err(given_up(call))
+    }
+
+    /// What the end of a fetch is to a reader who came at `started`; `None` when the reader must start over.
+    pub(crate) fn answered(
+        &self,
+        call: &Call,
+        outcome: FillOutcome,
+        started: Moment,
+        joined: bool,
+    ) -> Option<Result<Option<Answer>, CacheError>> {
+        Some(match outcome {
+            FillOutcome::Found(entry, tier) => Ok(Some(self.describe(call, entry, tier, started, joined))),
+            FillOutcome::StandIn(answer) => {
+                let counters = &self.memory.namespaces[call.namespace].counters;
+                counters.add(Count::StaleServed);
+                let at = self.ports.clock.now();
+                Ok(Some(Answer { at, ..answer }))
+            }
+            FillOutcome::Failed(error) => Err(error),
+            // A fetch without a loader ended; this reader has one. Or its leader went away.
+            FillOutcome::Absent if joined && call.loader.is_some() => return None,
+            FillOutcome::Dropped => return None,
+            FillOutcome::Absent => Ok(None),
+        })
     }
 
     /// How long one fetch may take.
@@ -269,13 +282,7 @@ impl Engine {
     ) -> (Arc<Rendezvous>, bool) {
         let (rendezvous, begun) = self.begin(call);
         match begun {
-            Begun::Join(other) => match other.downcast::<Rendezvous>() {
-                Ok(other) => {
-                    other.join(&self.tasks);
-                    (other, true)
-                }
-                Err(_foreign) => unreachable!("slots hold only what this engine put into them"),
-            },
+            Begun::Join(other) => (self.join(other), true),
             Begun::Lead(ticket) => {
                 // From here on, what supersedes the key raises the slot's floor. What did so before has taken the entry
                 // out of memory, and must not see it brought back as a stand-in.
@@ -289,13 +296,23 @@ impl Engine {
                     call: call.clone(),
                     ticket,
                     rendezvous: Arc::clone(&rendezvous),
+                    begun: self.ports.clock.now(),
                     stale: stale.cloned(),
                     newer_than,
                 };
-                rendezvous.begin(fill.run());
+                rendezvous.begin(fill.run(), &self.tasks);
                 (rendezvous, false)
             }
         }
+    }
+
+    /// Joins the fetch that is under way in a slot.
+    pub(crate) fn join(&self, other: Arc<dyn Any + Send + Sync>) -> Arc<Rendezvous> {
+        let Ok(other) = other.downcast::<Rendezvous>() else {
+            unreachable!("slots hold only what this engine put into them");
+        };
+        other.join(&self.tasks);
+        other
     }
 
     pub(crate) fn begin(&self, call: &Call) -> (Arc<Rendezvous>, Begun) {
@@ -358,7 +375,7 @@ impl Engine {
 }
 
 /// A fetch that nobody joins, because no reader has this generation; a reader who comes takes its slot over.
-pub(crate) fn unshared(rendezvous: Arc<dyn std::any::Any + Send + Sync>) -> Flight {
+pub(crate) fn unshared(rendezvous: Arc<dyn Any + Send + Sync>) -> Flight {
     Flight {
         generation: u64::MAX,
         join_until: Moment::NEVER,
@@ -367,7 +384,7 @@ pub(crate) fn unshared(rendezvous: Arc<dyn std::any::Any + Send + Sync>) -> Flig
 }
 
 #[cold]
-fn given_up(call: &Call) -> CacheError {
+pub(crate) fn given_up(call: &Call) -> CacheError {
     if call.loader.is_some() {
         CacheError::Load(Arc::new(LoadError::TimedOut))
     } else {
@@ -377,7 +394,7 @@ fn given_up(call: &Call) -> CacheError {
 
 /// How many limits of one fetch a reader waits in all. One fetch takes up to two when the key changes faster than it can
 /// be read; a third leaves room for one that was joined late and given up by its leader.
-const PATIENCE: u32 = 3;
+pub(crate) const PATIENCE: u32 = 3;
 
 /// How many fetches a reader sees given up, by a leader that went away or a store that panics, before it gives up too.
 const TAKEOVERS: u32 = 12;

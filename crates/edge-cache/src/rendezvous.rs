@@ -57,8 +57,8 @@ impl Rendezvous {
     }
 
     /// Begins the work that ends in [`Rendezvous::complete`].
-    pub(crate) fn begin(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.work.begin(work);
+    pub(crate) fn begin(&self, work: impl Future<Output = ()> + Send + 'static, tasks: &TaskTracker) {
+        self.work.begin(work, tasks);
     }
 
     /// Somebody else joins the one who leads.

@@ -24,6 +24,8 @@ enum State {
     /// It has not begun, or has ended.
     #[default]
     Idle,
+    /// It has not begun, and is to be a task from its beginning.
+    TaskWanted,
     /// It waits for its reader to be polled.
     Reader(BoxFuture<'static, ()>),
     /// Its reader is at it, at this very moment; then it becomes a task, if somebody asked for that meanwhile.
@@ -34,9 +36,14 @@ enum State {
 
 impl Work {
     /// Begins. A panic in it is the end of the work, not of its reader.
-    pub(crate) fn begin(&self, work: impl Future<Output = ()> + Send + 'static) {
-        let guarded = AssertUnwindSafe(work).catch_unwind().map(drop);
-        *self.state() = State::Reader(guarded.boxed());
+    pub(crate) fn begin(&self, work: impl Future<Output = ()> + Send + 'static, tasks: &TaskTracker) {
+        let future = AssertUnwindSafe(work).catch_unwind().map(drop).boxed();
+        let mut state = self.state();
+        // Others can join before there is anything to work at.
+        *state = match std::mem::take(&mut *state) {
+            State::TaskWanted => State::Task(tasks.spawn(future).abort_handle()),
+            _idle => State::Reader(future),
+        };
     }
 
     /// More than its reader depend on it.
@@ -45,7 +52,8 @@ impl Work {
         *state = match std::mem::take(&mut *state) {
             State::Reader(future) => State::Task(tasks.spawn(future).abort_handle()),
             State::Polled { .. } => State::Polled { task_wanted: true },
-            idle_or_a_task => idle_or_a_task,
+            State::Idle => State::TaskWanted,
+            wanted_or_a_task => wanted_or_a_task,
         };
     }
 
@@ -56,7 +64,7 @@ impl Work {
         match state {
             State::Task(task) => task.abort(),
             State::Reader(future) => drop(future),
-            State::Polled { .. } | State::Idle => {}
+            State::Polled { .. } | State::Idle | State::TaskWanted => {}
         }
     }
 

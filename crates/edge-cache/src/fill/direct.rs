@@ -36,7 +36,7 @@ impl Fill {
             });
         };
         let deadline = if reason == Reason::Restless {
-            self.deadline()
+            self.engine.ports.clock.now() + self.limit()
         } else {
             deadline
         };

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use cache_core::{Entry, Head, Moment, ReadFrom, Record, Seq, Shard, Version};
+use cache_core::{CacheKey, Entry, Head, Moment, ReadFrom, Record, Seq, Shard, Version};
 use event_bus::{Probe, Source, Standing, Verdict, barrier_keys};
 use tokio::time::timeout;
 
@@ -15,14 +15,23 @@ use crate::fetched::{Answer, Promise};
 use crate::stats::Count;
 
 /// What a record is worth.
-enum Worth {
+pub(super) enum Worth {
     Good(Arc<Entry>),
     /// Expired, but may be served when nothing better comes.
     Expired(Arc<Entry>, Seq),
-    /// Dead by a barrier, or unreadable.
-    Useless(Seq),
-    /// Its barriers could not be read.
-    Unclear,
+    /// Dead by a barrier, or unreadable; counted as such.
+    Useless(Seq, Count),
+    /// That hangs on these barriers, which this node must read first.
+    Unclear(Vec<CacheKey>),
+}
+
+/// What this node knows of barriers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Barriers {
+    /// What it heard by events: all of it, while it holds a lease on them.
+    AsHeard,
+    /// What it has just read.
+    Read,
 }
 
 impl Fill {
@@ -37,7 +46,13 @@ impl Fill {
         if record.version <= self.newer_than {
             return self.load_under_lease(self.newer_than, deadline).await;
         }
-        match self.worth(&record, head, probe, deadline).await {
+        let mut worth = self.worth(&record, head, probe, Barriers::AsHeard);
+        if let Worth::Unclear(barriers) = &worth
+            && self.learn(barriers, deadline).await
+        {
+            worth = self.worth(&record, head, probe, Barriers::Read);
+        }
+        match worth {
             Worth::Good(entry) => {
                 self.namespace().counters.add(Count::L2Hit);
                 Step::Install(entry, Tier::L2)
@@ -52,31 +67,31 @@ impl Fill {
                 });
                 self.load_under_lease(version, deadline).await
             }
-            Worth::Useless(version) => self.load_under_lease(version, deadline).await,
-            Worth::Unclear => Step::Again(ReadFrom::Primary),
+            Worth::Useless(version, why) => {
+                self.namespace().counters.add(why);
+                self.load_under_lease(version, deadline).await
+            }
+            Worth::Unclear(_unread) => Step::Again(ReadFrom::Primary),
         }
     }
 
-    async fn worth(&self, record: &Record, head: &Head, probe: &Probe, deadline: Moment) -> Worth {
+    /// Judges a record by what this node knows.
+    pub(super) fn worth(&self, record: &Record, head: &Head, probe: &Probe, known: Barriers) -> Worth {
         let (namespace, engine) = (self.namespace(), &self.engine);
         let lane = engine.lane(self.call.shard);
         let Some(opened) = open_body(namespace, &engine.ports, &record.body) else {
-            namespace.counters.add(Count::Unusable);
-            return Worth::Useless(record.version);
+            return Worth::Useless(record.version, Count::Unusable);
         };
         let barriers = barrier_keys(&namespace.barrier, &opened.envelope.tags);
-        let mut standing = lane.judge(opened.envelope.stamp, &barriers);
+        let standing = lane.judge(opened.envelope.stamp, &barriers);
         // Without a lease on the barriers, one may have been raised that this node has not heard of.
-        let barriers_are_current = lane.leased(Shard::barriers(self.call.shard.lane()));
-        if standing == Standing::Unknown || (standing == Standing::Valid && !barriers_are_current) {
-            if !self.learn(&barriers, deadline).await {
-                return Worth::Unclear;
-            }
-            standing = lane.judge(opened.envelope.stamp, &barriers);
+        let current = || lane.leased(Shard::barriers(self.call.shard.lane()));
+        let unclear = standing == Standing::Unknown || (standing == Standing::Valid && !current());
+        if unclear && known == Barriers::AsHeard {
+            return Worth::Unclear(barriers);
         }
         if standing != Standing::Valid || engine.owes_barrier(self.call.shard, &barriers) {
-            namespace.counters.add(Count::Barred);
-            return Worth::Useless(record.version);
+            return Worth::Useless(record.version, Count::Barred);
         }
         let now = engine.ports.clock.now();
         let remaining = lane.remaining(record.expires, now);
@@ -106,7 +121,7 @@ impl Fill {
     }
 
     /// Reads the records of barriers that are older than what this node knows.
-    async fn learn(&self, barriers: &[cache_core::CacheKey], deadline: Moment) -> bool {
+    async fn learn(&self, barriers: &[CacheKey], deadline: Moment) -> bool {
         let shard = Shard::barriers(self.call.shard.lane());
         let lane = self.engine.lane(shard);
         let probe = lane.probe(shard);
