@@ -3,7 +3,7 @@
 //!
 //! Nobody waits for company: the first to come lets whoever is ready go before it, once, and sends what is there then.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cache_core::{Lane, ServerId};
 use futures_util::future::join_all;
@@ -22,7 +22,7 @@ pub(crate) struct Gathering(Mutex<Vec<Ask>>);
 
 #[derive(Debug)]
 struct Ask {
-    names: Vec<Vec<u8>>,
+    names: Arc<[Vec<u8>]>,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -61,9 +61,9 @@ impl RedisTier {
     /// Dropping the future is safe: those who share its command and have no answer yet ask again.
     pub(crate) async fn values(&self, lane: Lane, names: Vec<Vec<u8>>, what: &str) -> Answer {
         let gathering = &self.inner.gatherings[lane.index()];
-        let (sender, mut answer) = oneshot::channel();
+        let (names, (sender, mut answer)) = (Arc::from(names), oneshot::channel());
         let ask = Ask {
-            names: names.clone(),
+            names: Arc::clone(&names),
             answer: sender,
         };
         if gathering.add(ask) {
@@ -76,12 +76,12 @@ impl RedisTier {
         }
         match (&mut answer).await {
             Ok(answer) => answer,
-            Err(_who_sent_went_away) => self.mget(lane, &names, what).await,
+            Err(_who_sent_went_away) => self.mget(lane, &[&names], what).await,
         }
     }
 
     async fn send(&self, lane: Lane, asks: Vec<Ask>, what: &str) {
-        let names: Vec<_> = asks.iter().flat_map(|ask| ask.names.iter().cloned()).collect();
+        let names: Vec<&[Vec<u8>]> = asks.iter().map(|ask| &*ask.names).collect();
         let mut answer = self
             .mget(lane, &names, what)
             .await
@@ -96,14 +96,16 @@ impl RedisTier {
         }
     }
 
-    async fn mget(&self, lane: Lane, names: &[Vec<u8>], what: &str) -> Answer {
-        let mut command = Cmd::with_capacity(names.len() + 1, 64 * names.len());
+    async fn mget(&self, lane: Lane, names: &[&[Vec<u8>]], what: &str) -> Answer {
+        let names = names.iter().flat_map(|names| names.iter());
+        let (count, bytes) = (names.clone().count(), names.clone().map(Vec::len).sum::<usize>());
+        let mut command = Cmd::with_capacity(count + 1, bytes + 4);
         command.arg("MGET");
         for name in names {
             command.arg(name.as_slice());
         }
         match self.read_command(lane, &command, what).await? {
-            (server, Value::Array(values)) if values.len() == names.len() => Ok((server, values)),
+            (server, Value::Array(values)) if values.len() == count => Ok((server, values)),
             _ => Err(Failure::corrupt(what)),
         }
     }
@@ -132,7 +134,7 @@ mod tests {
 
     fn ask(names: usize) -> Ask {
         Ask {
-            names: vec![Vec::new(); names],
+            names: vec![Vec::new(); names].into(),
             answer: oneshot::channel().0,
         }
     }
@@ -158,7 +160,7 @@ mod tests {
         let first = First(&gathering);
         let (sender, mut other) = oneshot::channel();
         let second = Ask {
-            names: vec![],
+            names: Arc::from([]),
             answer: sender,
         };
         assert!(!gathering.add(second));

@@ -35,11 +35,16 @@ impl Names {
     }
 
     pub(crate) fn record(&self, key: &CacheKey) -> Vec<u8> {
-        format!("{}:v:{key}", self.tag).into_bytes()
+        self.name(":v:", key)
     }
 
     pub(crate) fn lease(&self, key: &CacheKey) -> Vec<u8> {
-        format!("{}:l:{key}", self.tag).into_bytes()
+        self.name(":l:", key)
+    }
+
+    /// Made for every key of every request: put together, not formatted.
+    fn name(&self, kind: &str, key: &CacheKey) -> Vec<u8> {
+        [&self.tag, kind, key.as_str()].concat().into_bytes()
     }
 }
 
