@@ -28,8 +28,10 @@
 
 mod capacity;
 mod hashing;
+mod ordered;
 mod residents;
 mod slot;
+mod slots;
 mod store;
 
 pub use store::{MemoryStore, MemoryStores};

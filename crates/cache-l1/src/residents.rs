@@ -28,26 +28,24 @@ impl Residents {
             ledger,
         }
     }
+}
 
-    /// The entry, and a mark that it was used.
-    pub(crate) fn read(&self, key: &CacheKey) -> Option<Arc<Entry>> {
+impl Residency for Residents {
+    #[inline]
+    fn read(&self, key: &CacheKey) -> Option<Arc<Entry>> {
         self.cache.get(key)
     }
 
-    /// The entry, without a mark.
-    pub(crate) fn peek(&self, key: &CacheKey) -> Option<Arc<Entry>> {
+    fn peek(&self, key: &CacheKey) -> Option<Arc<Entry>> {
         self.cache.peek(key)
     }
 
-    /// Puts an entry in, in place of whatever is there. If it is too heavy, then nothing is there afterwards.
-    pub(crate) fn insert(&self, key: &CacheKey, entry: Arc<Entry>, discarded: &mut Discarded) {
+    fn insert(&self, key: &CacheKey, entry: Arc<Entry>, discarded: &mut Discarded) {
         self.ledger.add(&entry);
         self.cache.insert_with_lifecycle(key.clone(), entry, discarded);
     }
 
-    /// Puts an entry in the place of another one, if there is one. It is no use of the key: readers make a key
-    /// popular, not writers.
-    pub(crate) fn replace(&self, key: &CacheKey, entry: Arc<Entry>, discarded: &mut Discarded) {
+    fn replace(&self, key: &CacheKey, entry: Arc<Entry>, discarded: &mut Discarded) {
         self.ledger.add(&entry);
         if let Err((key, entry)) = self
             .cache
@@ -58,8 +56,7 @@ impl Residents {
         }
     }
 
-    /// Removes the entry if it is known to be current only up to something before `seq`.
-    pub(crate) fn remove_older(&self, key: &CacheKey, seq: Seq, discarded: &mut Discarded) -> bool {
+    fn remove_older(&self, key: &CacheKey, seq: Seq, discarded: &mut Discarded) -> bool {
         let Some((key, entry)) = self.cache.remove_if(key, |entry| entry.as_of < seq) else {
             return false;
         };
@@ -68,22 +65,47 @@ impl Residents {
         true
     }
 
-    /// Removes everything, one entry at a time, so that readers are not held up.
-    pub(crate) fn clear(&self) {
+    fn clear(&self) {
         for (_, entry) in self.cache.drain() {
             self.ledger.subtract(&entry);
         }
     }
 
-    /// How many entries there are.
-    pub(crate) fn entries(&self) -> u64 {
+    fn entries(&self) -> u64 {
         self.cache.len() as u64
     }
 
-    /// What they weigh together, in bytes.
-    pub(crate) fn bytes(&self) -> u64 {
+    fn bytes(&self) -> u64 {
         self.ledger.0.load(Ordering::Relaxed)
     }
+}
+
+/// A map of entries that forgets what does not fit.
+pub(crate) trait Residency {
+    /// The entry, and a mark that it was used.
+    fn read(&self, key: &CacheKey) -> Option<Arc<Entry>>;
+
+    /// The entry, without a mark.
+    fn peek(&self, key: &CacheKey) -> Option<Arc<Entry>>;
+
+    /// Puts an entry in, in place of whatever is there. If it is too heavy, then nothing is there afterwards.
+    fn insert(&self, key: &CacheKey, entry: Arc<Entry>, discarded: &mut Discarded);
+
+    /// Puts an entry in the place of another one, if there is one. It is no use of the key: readers make a key
+    /// popular, not writers.
+    fn replace(&self, key: &CacheKey, entry: Arc<Entry>, discarded: &mut Discarded);
+
+    /// Removes the entry if it is known to be current only up to something before `seq`.
+    fn remove_older(&self, key: &CacheKey, seq: Seq, discarded: &mut Discarded) -> bool;
+
+    /// Removes everything, one entry at a time, so that readers are not held up.
+    fn clear(&self);
+
+    /// How many entries there are.
+    fn entries(&self) -> u64;
+
+    /// What they weigh together, in bytes.
+    fn bytes(&self) -> u64;
 }
 
 impl Weighter<CacheKey, Arc<Entry>> for Capacity {

@@ -25,6 +25,7 @@ mod publish;
 mod reading;
 mod rendezvous;
 mod stats;
+mod sync;
 mod value;
 mod work;
 mod writing;

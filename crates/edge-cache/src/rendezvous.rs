@@ -4,14 +4,13 @@
 //! decided in `work`.
 
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use cache_core::Entry;
-use tokio::sync::Notify;
-use tokio_util::task::TaskTracker;
 
 use crate::fetched::Answer;
+use crate::sync::{AtomicBool, AtomicUsize, Notify, OnceLock, Tasks};
 use crate::work::Work;
 use crate::{CacheError, Tier};
 
@@ -57,23 +56,23 @@ impl Rendezvous {
     }
 
     /// Begins the work that ends in [`Rendezvous::complete`].
-    pub(crate) fn begin(&self, work: impl Future<Output = ()> + Send + 'static, tasks: &TaskTracker) {
+    pub(crate) fn begin(&self, work: impl Future<Output = ()> + Send + 'static, tasks: &impl Tasks) {
         self.work.begin(work, tasks);
     }
 
     /// Somebody else joins the one who leads.
-    pub(crate) fn join(&self, tasks: &TaskTracker) {
+    pub(crate) fn join(&self, tasks: &impl Tasks) {
         self.work.become_task(tasks);
     }
 
     /// Lets the fetch end even when nobody waits any more.
-    pub(crate) fn want_anyway(&self, tasks: &TaskTracker) {
+    pub(crate) fn want_anyway(&self, tasks: &impl Tasks) {
         self.wanted_anyway.store(true, Ordering::Release);
         self.work.become_task(tasks);
     }
 
     /// Waits for the end, and works for it as long as nobody else depends on it. Cancel-safe: dropping the future stops waiting.
-    pub(crate) async fn wait(self: &Arc<Self>, tasks: &TaskTracker) -> FillOutcome {
+    pub(crate) async fn wait(self: &Arc<Self>, tasks: &impl Tasks) -> FillOutcome {
         let _place = self.place();
         loop {
             let ended = self.ended.notified();
@@ -108,3 +107,6 @@ impl Drop for Place {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,13 +4,13 @@
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::task::Context;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::task::AbortHandle;
-use tokio_util::task::TaskTracker;
+
+use crate::sync::{AbortHandle, Mutex, MutexGuard, Tasks};
 
 /// Work that runs in whoever waits for it, until somebody asks that it become a task.
 ///
@@ -36,32 +36,38 @@ enum State {
 
 impl Work {
     /// Begins. A panic in it is the end of the work, not of its reader.
-    pub(crate) fn begin(&self, work: impl Future<Output = ()> + Send + 'static, tasks: &TaskTracker) {
+    pub(crate) fn begin(&self, work: impl Future<Output = ()> + Send + 'static, tasks: &impl Tasks) {
         let future = AssertUnwindSafe(work).catch_unwind().map(drop).boxed();
         let mut state = self.state();
         // Others can join before there is anything to work at.
         *state = match std::mem::take(&mut *state) {
-            State::TaskWanted => State::Task(tasks.spawn(future).abort_handle()),
+            State::TaskWanted => State::Task(tasks.start(future)),
             _idle => State::Reader(future),
         };
     }
 
     /// More than its reader depend on it.
-    pub(crate) fn become_task(&self, tasks: &TaskTracker) {
+    pub(crate) fn become_task(&self, tasks: &impl Tasks) {
         let mut state = self.state();
         *state = match std::mem::take(&mut *state) {
-            State::Reader(future) => State::Task(tasks.spawn(future).abort_handle()),
+            State::Reader(future) => State::Task(tasks.start(future)),
             State::Polled { .. } => State::Polled { task_wanted: true },
             State::Idle => State::TaskWanted,
             wanted_or_a_task => wanted_or_a_task,
         };
     }
 
-    /// Nobody wants it any more.
+    /// Nobody wants it any more. What was asked of it before it began stands: whoever asked may be about to wait.
     pub(crate) fn give_up(&self) {
-        let state = std::mem::take(&mut *self.state());
+        let given_up = {
+            let mut state = self.state();
+            match std::mem::take(&mut *state) {
+                given_up @ (State::Task(_) | State::Reader(_)) => given_up,
+                stands => std::mem::replace(&mut *state, stands),
+            }
+        };
         // Only now that the lock is free: what is dropped tells everybody that it ended.
-        match state {
+        match given_up {
             State::Task(task) => task.abort(),
             State::Reader(future) => drop(future),
             State::Polled { .. } | State::Idle | State::TaskWanted => {}
@@ -69,7 +75,7 @@ impl Work {
     }
 
     /// Goes on with it, if it is this reader's.
-    pub(crate) fn advance(&self, context: &mut Context<'_>, tasks: &TaskTracker) {
+    pub(crate) fn advance(&self, context: &mut Context<'_>, tasks: &impl Tasks) {
         let mut future = {
             let mut state = self.state();
             match std::mem::take(&mut *state) {
@@ -88,7 +94,7 @@ impl Work {
         let mut state = self.state();
         *state = match std::mem::take(&mut *state) {
             _ if done => State::Idle,
-            State::Polled { task_wanted: true } => State::Task(tasks.spawn(future).abort_handle()),
+            State::Polled { task_wanted: true } => State::Task(tasks.start(future)),
             _ => State::Reader(future),
         };
     }

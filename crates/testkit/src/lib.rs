@@ -1,4 +1,5 @@
-//! What tests of the cache share: virtual time, recorders, fixtures, and one conformance suite for each port.
+//! What tests of the cache share: virtual time, recorders, fixtures, one conformance suite for each port, and checks of
+//! recorded histories.
 //!
 //! It knows the ports and no implementation of them; each implementation calls its suite from its own tests.
 //!
@@ -9,9 +10,11 @@
 //! # }
 //! ```
 
+pub mod checks;
 mod clock;
 pub mod conformance;
 mod fixtures;
+pub mod history;
 mod recorder;
 mod scribe;
 

@@ -3,6 +3,7 @@
 //! Nothing here looks inside: every test goes through the port.
 
 mod bounds;
+mod linearizable;
 mod model;
 mod stress;
 

@@ -17,7 +17,7 @@ mod history;
 mod keys;
 mod model;
 mod recorder;
-mod wgl;
+pub mod wgl;
 
 use std::fmt;
 

@@ -1,23 +1,27 @@
 //! The search for an order of operations that a sequential model accepts: Wing and Gong's, with Lowe's memory of
 //! states that were tried.
 //!
-//! It knows nothing of bookings. In the worst case it takes time exponential in the number of operations that
+//! It knows nothing of bookings, and other histories are held against other models. In the worst case it takes time exponential in the number of operations that
 //! overlap; steps that leave the state alone are taken at once and cost nothing.
 
 use std::collections::HashSet;
 use std::hash::Hash;
 
 /// One operation of a history: the model's input and when it was under way.
-pub(super) struct Span<Op> {
-    pub(super) op: Op,
-    pub(super) began: u64,
-    /// `None` for an operation that stayed open: it may take effect any time later, or never.
-    pub(super) ended: Option<u64>,
+pub struct Span<Op> {
+    /// What was done, with what came back.
+    pub op: Op,
+    /// When it began; ticks have no unit.
+    pub began: u64,
+    /// When it was over. `None` for an operation that stayed open: it may take effect any time later, or never.
+    pub ended: Option<u64>,
 }
 
 /// What the operations are held against.
-pub(super) trait Model {
+pub trait Model {
+    /// An operation with its answer.
     type Op;
+    /// What is remembered between operations.
     type State: Clone + Eq + Hash;
 
     /// Before the first operation.
@@ -27,9 +31,34 @@ pub(super) trait Model {
     fn after(&self, state: &Self::State, op: &Self::Op) -> Vec<Self::State>;
 }
 
-/// Looks for an order that respects what was over before what began, and that `model` accepts. Otherwise the
-/// indices of operations that could not be fitted in on the way that came furthest.
-pub(super) fn order<M: Model>(model: &M, spans: &[Span<M::Op>]) -> Result<(), Vec<usize>> {
+/// Looks for an order that respects what was over before what began, and that `model` accepts.
+///
+/// ```
+/// use marketplace::checks::wgl::{Model, Span, order};
+///
+/// struct Register;
+/// enum Access { Write(u8), Read(u8) }
+///
+/// impl Model for Register {
+///     type Op = Access;
+///     type State = u8;
+///     fn initial(&self) -> u8 { 0 }
+///     fn after(&self, state: &u8, op: &Access) -> Vec<u8> {
+///         match op {
+///             Access::Write(value) => vec![*value],
+///             Access::Read(value) => (value == state).then_some(*state).into_iter().collect(),
+///         }
+///     }
+/// }
+///
+/// let overwritten = Span { op: Access::Write(1), began: 0, ended: Some(1) };
+/// let late = Span { op: Access::Read(0), began: 2, ended: Some(3) };
+/// assert_eq!(order(&Register, &[overwritten, late]), Err(vec![1]));
+/// ```
+///
+/// # Errors
+/// Where there is none: the indices of operations that could not be fitted in on the way that came furthest.
+pub fn order<M: Model>(model: &M, spans: &[Span<M::Op>]) -> Result<(), Vec<usize>> {
     let mut by_start: Vec<usize> = (0..spans.len()).collect();
     by_start.sort_by_key(|index| spans[*index].began);
     let needed = spans.iter().filter(|span| span.ended.is_some()).count();
