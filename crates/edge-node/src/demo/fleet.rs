@@ -90,6 +90,7 @@ impl Fleet {
         let truth = Arc::new(Truth::new());
         let backend = match &args.redis {
             Some(settings) => Backend::redis(settings.clone(), &truth, clock.shared()).await?,
+            None if args.cluster => Backend::cluster(&args.redis_server, &truth, clock.shared()).await?,
             None => Backend::embedded(seed, &truth, clock.shared()),
         };
         let opened = stores::open(&args.store, clock.clone()).await?;
