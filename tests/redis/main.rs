@@ -2,6 +2,9 @@
 //!
 //! Real time passes here, and nobody waits for it blindly: a test waits for a condition, with a deadline.
 
+mod bookings;
+mod bookings_demo;
+mod bookings_stress;
 mod cluster;
 mod conformance;
 mod connections;

@@ -5,6 +5,7 @@
 
 mod fleet;
 pub mod postgres;
+pub mod redis;
 pub mod simulation;
 pub mod stress;
 

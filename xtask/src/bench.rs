@@ -32,7 +32,7 @@ const BENCHES: &[Bench] = &[
         name: "bookings",
         package: "tests",
         target: "bookings",
-        measures: "decisions per second of every booking store",
+        measures: "decisions per second of every booking store; --store names one",
     },
 ];
 

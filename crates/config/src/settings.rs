@@ -141,5 +141,9 @@ settings! {
         require_auth: Switch = "off";
         /// Token that callers of this node must present when `security.require_auth` is on.
         auth_token: Option<Secret> = "";
+        /// Whether bookings are sold by a store that may lose what it acknowledged: one on Redis, or a PostgreSQL
+        /// server that does not wait for its disk. Off, since what was paid for must not vanish with a failover;
+        /// such a store then holds GPUs, and refuses to confirm.
+        allow_lossy_bookings: Switch = "off";
     }
 }

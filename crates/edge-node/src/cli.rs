@@ -124,10 +124,13 @@ pub struct DemoArgs {
         requires = "cluster"
     )]
     pub redis_server: PathBuf,
-    /// Where the bookings are decided: memory, sqlite (a temporary file), sqlite:FILE, or postgres://USER@HOST/DATABASE
-    /// that was migrated. A file or database must hold no bookings yet
+    /// Where the bookings are decided: memory, sqlite (a temporary file), sqlite:FILE, postgres://USER@HOST/DATABASE that was
+    /// migrated, or redis://HOST:PORT. A file, database or server must hold no bookings yet
     #[arg(long, value_name = "STORE", default_value = "memory")]
     pub store: StoreChoice,
+    /// Lets a store sell that may lose what it acknowledged, as the setting security.allow_lossy_bookings does
+    #[arg(long)]
+    pub allow_lossy_bookings: bool,
     /// Writes the report as JSON to this file
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,

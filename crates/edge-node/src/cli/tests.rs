@@ -107,7 +107,17 @@ fn a_store_is_named_by_kind_and_place_and_its_password_is_never_shown() {
     assert_eq!(file, StoreChoice::Sqlite(Some("a.db".into())));
     let args = demo(&["--store", "postgres://ada:secret@db/bookings"]).unwrap();
     assert!(!format!("{args:?}").contains("secret"));
-    for text in ["", "sqlite:", "postgres", "postgres:db", "mysql://db/bookings"] {
+    let args = demo(&["--store", "redis://ada:secret@cache", "--allow-lossy-bookings"]).unwrap();
+    assert_eq!((args.store.kind(), args.allow_lossy_bookings), ("redis", true));
+    assert!(!format!("{args:?}").contains("secret"));
+    for text in [
+        "",
+        "sqlite:",
+        "postgres",
+        "postgres:db",
+        "redis",
+        "mysql://db/bookings",
+    ] {
         let error = demo(&["--store", text]).unwrap_err();
         assert!(
             error.contains("postgres://USER@HOST/DATABASE") || error.contains("value is required"),

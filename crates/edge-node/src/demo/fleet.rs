@@ -93,7 +93,19 @@ impl Fleet {
             None if args.cluster => Backend::cluster(&args.redis_server, &truth, clock.shared()).await?,
             None => Backend::embedded(seed, &truth, clock.shared()),
         };
-        let opened = stores::open(&args.store, clock.clone()).await?;
+        let lossy = if args.allow_lossy_bookings {
+            Switch::On
+        } else {
+            Switch::Off
+        };
+        let opened = stores::open(&args.store, lossy, clock.clone()).await?;
+        if !opened.sells {
+            return Err(format!(
+                "the {} store may lose what it acknowledged, so it sells nothing: add --allow-lossy-bookings, or name a durable \
+                 one",
+                args.store.kind()
+            ));
+        }
         let before = opened.ledger.changes_since(Cursor::START, 1).await;
         if !before.map_err(|error| error.to_string())?.rows.is_empty() {
             return Err(
