@@ -73,10 +73,11 @@ pub use name::{
     BookingId, GpuId, GpuModel, IdempotencyKey, LONGEST_NAME, NameError, NameFault, ProviderId, Region,
     UserId,
 };
-pub use pricing::{Multiplier, PricingPolicy, ScarcityPricing, Supply};
+pub use pricing::{Multiplier, PricingPolicy, ScarcityPricing, ShelfPricing, Supply};
 pub use service::{
-    Answer, AvailabilityQuery, Booked, BookingNews, ClassHealth, Drained, Effects, MarketError, MarketHealth,
-    Marketplace, NewBooking, NewGroupBooking, News, Read, Records, ShelfNews, Show,
+    Answer, AvailabilityQuery, Booked, BookingNews, Candidates, ClassHealth, Distances, Drained, Effects,
+    LONGEST_KEY, MarketError, MarketHealth, MarketSettings, Marketplace, NewBooking, NewGroupBooking, News,
+    Read, Reason, Records, Refusal, ShelfNews, Show, TimedQuote, WrongDistance,
 };
 pub use shelf::{
     GpuPage, MarketStats, OrderBook, PageKey, PriceSheet, Ranking, Search, SearchFilter, ShelfKey,

@@ -7,4 +7,7 @@ mod fixture;
 mod groups;
 mod outbox;
 mod queries;
+mod refusals;
+mod regions;
+mod sections;
 mod truth;
