@@ -12,8 +12,9 @@ use cache_memory::Hub;
 use edge_cache::{EdgeCache, Ports};
 use marketplace::inventory::{GpuRecord, MemoryInventory, OperatorStatus};
 use marketplace::{
-    AvailabilityQuery, Cores, Currency, GpuId, GpuModel, ManualClock, Marketplace, MemoryBookings, MemoryMib,
-    Money, PerformanceScore, PriceVersion, ProviderId, Records, Region, ScarcityPricing, ShelfKey, StoreTime,
+    AvailabilityQuery, Cores, Currency, GpuId, GpuModel, ManualClock, Marketplace, MemoryBids,
+    MemoryBookings, MemoryMib, Money, PerformanceScore, PriceVersion, ProviderId, Records, Region,
+    ScarcityPricing, ShelfKey, StoreTime,
 };
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -67,6 +68,7 @@ impl Market {
             ledger: bookings,
             inventory: inventory.clone(),
             control: inventory,
+            bids: Arc::new(MemoryBids::new(clock.clone())),
             pricing: Arc::new(ScarcityPricing),
             clock,
         };

@@ -56,6 +56,12 @@ pub trait Inventory: Send + Sync {
     /// # Errors
     /// When the inventory cannot be reached or read.
     async fn provider(&self, id: &ProviderId) -> Result<Option<Provider>, InventoryError>;
+
+    /// The GPUs of a provider, in the order they were added; none when it never offered one.
+    ///
+    /// # Errors
+    /// When the inventory cannot be reached or read.
+    async fn provider_gpus(&self, id: &ProviderId) -> Result<Vec<GpuRecord>, InventoryError>;
 }
 
 /// Changes what GPUs there are. Every change answers which shelves and pages it touched, so that exactly their

@@ -77,8 +77,8 @@ impl Marketplace {
         Ok(drained)
     }
 
-    /// Lets holds expire and drains the change log, every second until `stop`. Every node may follow: each tells only
-    /// what it has not heard.
+    /// Lets holds expire, drains the change log and serves bids, every second until `stop`. Every node may follow: each
+    /// tells only what it has not heard.
     ///
     /// It begins where a view could still lack a change, and needs no cursor of an earlier run: what is older than the
     /// longest life of a view, five minutes, no view can lack. So a node that was restarted reads some rows to find that
@@ -109,6 +109,7 @@ impl Marketplace {
                     cursor = drained.next;
                 }
                 begin = Some(cursor);
+                self.serve_all_bids().await;
                 tokio::time::sleep(PERIOD).await;
             }
         };

@@ -4,6 +4,7 @@
 //! a moment behind, and a value computed from an older one must not be stored over a newer one.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use cache_core::{Key, Version};
 use edge_cache::{CacheValue, Fetched, Load, LoadContext, Options, TierUse};
@@ -68,10 +69,7 @@ impl Marketplace {
         let Some(sheet) = self.shared_sheet(&shelf).await? else {
             return Ok(Load::absent());
         };
-        let book = self.book_of(sheet.version(), &sheet.sheet).await?;
-        let life = self
-            .source()
-            .life(sheet.sheet.changes_at(), ORDER_BOOK.policy().l2_ttl);
+        let (book, life) = self.book_of(sheet.version(), &sheet.sheet).await?;
         Ok(Load::value(book).with_ttl(life))
     }
 
@@ -196,24 +194,30 @@ impl Marketplace {
         Ok((!tally.shelves.is_empty()).then_some(tally))
     }
 
-    pub(super) async fn book_of(&self, of: Version, sheet: &PriceSheet) -> Result<ShelfBook, Failure> {
+    /// The order book that goes with a sheet, and how long it may be shown: until time changes the sheet or ends a bid.
+    pub(super) async fn book_of(
+        &self,
+        of: Version,
+        sheet: &PriceSheet,
+    ) -> Result<(ShelfBook, Duration), Failure> {
+        let bids = self.source().records.bids.waiting(&sheet.shelf).await?;
         let trades = self.source().tape.trades(self.source(), &sheet.shelf).await?;
-        Ok(ShelfBook {
-            book: OrderBook::assemble(sheet, trades).into(),
-            of,
-        })
+        let ends = bids.iter().map(|bid| bid.until).chain(sheet.changes_at()).min();
+        let life = self.source().life(ends, ORDER_BOOK.policy().l2_ttl);
+        let book = OrderBook::assemble(sheet, &bids, trades).into();
+        Ok((ShelfBook { book, of }, life))
     }
 
     /// A sheet lives until time changes it, and a TTL after all its parts were read: single parts are replaced, and
     /// what went wrong with one must not be passed on for ever.
-    pub(super) fn life_of_sheet(&self, priced: &PricedShelf) -> std::time::Duration {
+    pub(super) fn life_of_sheet(&self, priced: &PricedShelf) -> Duration {
         let ends = priced.assembled.plus(GPU_PRICING.policy().l2_ttl);
         let ends = priced.sheet.changes_at().map_or(ends, |change| change.min(ends));
         self.source().life(Some(ends), GPU_PRICING.policy().l2_ttl)
     }
 
     /// As that of a sheet.
-    pub(super) fn life_of_section(&self, section: &PricedSection) -> std::time::Duration {
+    pub(super) fn life_of_section(&self, section: &PricedSection) -> Duration {
         let ends = section.assembled.plus(SHELF_SECTION.policy().l2_ttl);
         let changes = section
             .section
@@ -225,7 +229,7 @@ impl Marketplace {
     }
 
     /// As that of a sheet.
-    pub(super) fn life_of_tally(&self, tally: &RegionTally) -> std::time::Duration {
+    pub(super) fn life_of_tally(&self, tally: &RegionTally) -> Duration {
         let ends = tally.assembled.plus(MARKET_STATS.policy().l2_ttl);
         let ends = tally
             .shelves
@@ -235,7 +239,10 @@ impl Marketplace {
         self.source().life(Some(ends), MARKET_STATS.policy().l2_ttl)
     }
 
-    async fn shared_sheet(&self, shelf: &ShelfKey) -> Result<Option<Fetched<PricedShelf>>, Failure> {
+    pub(super) async fn shared_sheet(
+        &self,
+        shelf: &ShelfKey,
+    ) -> Result<Option<Fetched<PricedShelf>>, Failure> {
         let key = keys::sheet(shelf);
         let shelf = shelf.clone();
         self.shared(&key, move |market, known: LoadContext<PricedShelf>| {

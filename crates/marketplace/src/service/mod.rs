@@ -3,6 +3,7 @@
 //! It decides no booking, and starts no task of its own beyond the one that carries a write's effects to their end.
 
 mod answer;
+mod bidding;
 mod drain;
 mod finding;
 mod groups;
@@ -11,6 +12,7 @@ mod load;
 mod merge;
 mod news;
 mod position;
+mod providers;
 mod quotes;
 mod reads;
 mod records;
@@ -41,6 +43,7 @@ pub use drain::Drained;
 pub use finding::{AvailabilityQuery, Show};
 pub use groups::{Candidates, NewGroupBooking};
 pub use news::{BookingNews, News, ShelfNews};
+pub use providers::ProviderStats;
 pub use quotes::TimedQuote;
 pub use records::Records;
 pub use refusals::{LONGEST_KEY, Reason, Refusal};

@@ -175,7 +175,7 @@ impl Marketplace {
         Ok(())
     }
 
-    async fn sheet(
+    pub(super) async fn sheet(
         &self,
         trail: &mut Trail,
         shelf: &ShelfKey,
@@ -247,6 +247,6 @@ fn summed<'a>(tallies: impl Iterator<Item = &'a ShelfTally>) -> MarketStats {
     MarketStats::of(states, Money::total(asked), DayTotals { bookings, volume })
 }
 
-fn failed(error: Failure) -> CacheError {
+pub(super) fn failed(error: Failure) -> CacheError {
     CacheError::Load(Arc::new(edge_cache::LoadError::Failed(error)))
 }

@@ -44,6 +44,8 @@ pub enum Refusal {
         /// The longest that may be.
         longest: Duration,
     },
+    /// A booking takes no time.
+    NoLength,
     /// A booking begins further ahead than may be.
     TooFarAhead {
         /// When it was to begin.
@@ -200,6 +202,7 @@ impl fmt::Display for Refusal {
                 asked.as_secs(),
                 longest.as_secs()
             ),
+            Self::NoLength => f.write_str("the booking takes less than the millisecond that it must take"),
             Self::TooFarAhead { start, latest } => write!(
                 f,
                 "the booking begins at {} ms; the latest that may be is {} ms",

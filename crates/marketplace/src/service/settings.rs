@@ -26,10 +26,10 @@ use crate::{NameError, Region};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MarketSettings {
-    /// The longest time one booking may take. Default 366 days: capacity is sold by the year at most, and what is longer
+    /// The longest time one booking may take. Default 365 days: capacity is sold by the year at most, and what is longer
     /// is a slipped digit.
     pub longest_booking: Duration,
-    /// How far ahead a booking may begin. Default 366 days, for the same reason.
+    /// How far ahead a booking may begin. Default 365 days, for the same reason.
     pub booking_lead: Duration,
     /// How long ago a new booking may have begun. Default 60 s: a request that asks for "now" is under way for a while,
     /// and clocks differ; nobody means to pay for more than that of the past.
@@ -56,7 +56,7 @@ impl Default for MarketSettings {
     }
 }
 
-const YEAR: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl MarketSettings {
     /// `regions`, the home first, then the nearest; those of unknown distance last, by name.

@@ -16,8 +16,8 @@ use super::turns::Turns;
 use super::{Failure, Marketplace, keys};
 use crate::inventory::Touched;
 use crate::namespaces::{
-    GPU_AVAILABILITY, GPU_PRICING, MARKET_STATS, ORDER_BOOK, PricedSection, PricedShelf, RegionTally,
-    SHELF_SECTION, ShelfBook, ShelfTally,
+    GPU_AVAILABILITY, GPU_PRICING, MARKET_STATS, PricedSection, PricedShelf, RegionTally, SHELF_SECTION,
+    ShelfBook, ShelfTally,
 };
 use crate::shelf::{
     FAN_OUT, GpuPage, PageKey, PriceSheet, Section, SectionKey, ShelfKey, Summary, level_of_parts, parts_at,
@@ -77,7 +77,7 @@ const CLIMBS: u32 = 2;
 /// Levels of sections that are dropped when nobody can say how many a shelf has: enough for 67 million GPUs.
 const HIGHEST: u8 = 3;
 
-type SheetPart = (Version, Arc<PricedShelf>);
+pub(super) type SheetPart = (Version, Arc<PricedShelf>);
 
 impl Marketplace {
     /// Spreads a change in a task of its own: who asked for the change may go away, the change may not.
@@ -134,7 +134,7 @@ impl Marketplace {
         self.announce(told, announcement).await
     }
 
-    async fn announce(&self, told: Vec<(CacheKey, Told)>, announcement: Announcement) -> Effects {
+    pub(super) async fn announce(&self, told: Vec<(CacheKey, Told)>, announcement: Announcement) -> Effects {
         let Announcement { kind, resource, news } = announcement;
         let event = CacheEvent::new(kind, resource).with_priority(EventPriority::Critical);
         let Ok(mut event) = event.with_data(&news) else {
@@ -249,7 +249,8 @@ impl Marketplace {
                 continue;
             };
             let level = level_of_parts(pages);
-            if level_of_parts(first + 1) < level {
+            // The first of them may have been there before, and only have got more GPUs.
+            if level_of_parts(first) < level {
                 grown.push((shelf.clone(), level, parts_at(pages, level)));
             }
         }
@@ -357,7 +358,11 @@ impl Marketplace {
         }))
     }
 
-    async fn spread_book(&self, shelf: &ShelfKey, sheet: Option<SheetPart>) -> Rewritten<ShelfBook> {
+    pub(super) async fn spread_book(
+        &self,
+        shelf: &ShelfKey,
+        sheet: Option<SheetPart>,
+    ) -> Rewritten<ShelfBook> {
         let key = keys::book(shelf);
         let Some(sheet) = sheet else {
             return self.dropped(&key).await;
@@ -373,10 +378,7 @@ impl Marketplace {
                 if known.is_some_and(|known| !supersedes(*version, known.of)) {
                     return Ok(Next::Keep);
                 }
-                let book = self.book_of(*version, &priced.sheet).await?;
-                let life = self
-                    .source()
-                    .life(priced.sheet.changes_at(), ORDER_BOOK.policy().l2_ttl);
+                let (book, life) = self.book_of(*version, &priced.sheet).await?;
                 Ok(Next::Write(Put::new(book).with_ttl(life)))
             })
             .await
@@ -422,7 +424,7 @@ impl Marketplace {
 }
 
 impl<V> Rewritten<V> {
-    fn outcome(&self) -> (CacheKey, Told) {
+    pub(super) fn outcome(&self) -> (CacheKey, Told) {
         (self.key.clone(), self.told)
     }
 }

@@ -13,7 +13,7 @@ use super::position::position_at;
 use super::records::Source;
 use crate::namespaces::{PriceHistory, TradedHour};
 use crate::shelf::{DayTotals, DayWindow, LAST_TRADES, ShelfKey, Trade};
-use crate::{Change, Cursor, Money, Region, StoreTime};
+use crate::{Change, Cursor, Money, ProviderId, Region, StoreTime};
 
 /// Rows read at once: a megabyte or so of changes.
 const ROWS: usize = 1_000;
@@ -30,6 +30,7 @@ struct Roll {
     /// `None` before the first look.
     read_to: Option<Cursor>,
     shelves: HashMap<ShelfKey, Past>,
+    providers: HashMap<ProviderId, DayWindow>,
 }
 
 /// What happened on one shelf.
@@ -74,6 +75,17 @@ impl Tape {
             .collect())
     }
 
+    /// The last 24 hours of a provider.
+    pub(super) async fn provider_day(
+        &self,
+        source: &Source,
+        provider: &ProviderId,
+    ) -> Result<DayTotals, Failure> {
+        let mut roll = self.up_to_date(source).await?;
+        let day = roll.providers.get_mut(provider);
+        Ok(day.map_or_else(DayTotals::default, |day| day.totals(source.now())))
+    }
+
     /// The traded hours of a shelf's last seven days.
     pub(super) async fn history(&self, source: &Source, shelf: &ShelfKey) -> Result<PriceHistory, Failure> {
         let roll = self.up_to_date(source).await?;
@@ -95,8 +107,8 @@ impl Tape {
         loop {
             let changes = ledger.changes_since(read_to, ROWS).await?;
             for change in &changes.rows {
-                if let Some(page) = source.place(&change.booking.gpu).await? {
-                    roll.record(page.shelf, change);
+                if let Some((page, provider)) = source.known(&change.booking.gpu).await? {
+                    roll.record(page.shelf, provider, change);
                 }
                 read_to = change.cursor;
                 roll.read_to = Some(read_to);
@@ -110,7 +122,8 @@ impl Tape {
 }
 
 impl Roll {
-    fn record(&mut self, shelf: ShelfKey, change: &Change) {
+    fn record(&mut self, shelf: ShelfKey, provider: ProviderId, change: &Change) {
+        self.providers.entry(provider).or_default().record(change);
         let past = self.shelves.entry(shelf).or_default();
         past.day.record(change);
         if let Some(trade) = Trade::of(change) {

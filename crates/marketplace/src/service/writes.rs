@@ -16,9 +16,9 @@ use super::{Effects, Marketplace, keys};
 use crate::inventory::{OperatorStatus, Touched};
 use crate::shelf::ShelfKey;
 use crate::{
-    Booking, BookingId, BookingLedgerError, BookingOutcome, BookingStoreError, CancelRequest, ChangeKind,
-    ConfirmRequest, GpuId, HoldRequest, IdempotencyKey, Interval, InventoryError, Money, PriceVersion,
-    ProviderId, ProviderStatus, StoreTime, UserId,
+    BidBookError, Booking, BookingId, BookingLedgerError, BookingOutcome, BookingStoreError, CancelRequest,
+    ChangeKind, ConfirmRequest, GpuId, HoldRequest, IdempotencyKey, Interval, InventoryError, Money,
+    PriceVersion, ProviderId, ProviderStatus, StoreTime, UserId,
 };
 
 /// How long a GPU is held between the two halves of one booking: longer than any retry of a confirmation.
@@ -69,6 +69,8 @@ pub enum MarketError {
     Refused(Refusal),
     /// What was asked for is not in the cache and could not be loaded.
     Cache(CacheError),
+    /// The record of bids refused or could not be reached.
+    Bids(BidBookError),
     /// The booking store could not decide.
     Bookings(BookingStoreError),
     /// The booking store decided, and could not say what about: repeat the request with its key.
@@ -410,6 +412,12 @@ impl From<CacheError> for MarketError {
     }
 }
 
+impl From<BidBookError> for MarketError {
+    fn from(error: BidBookError) -> Self {
+        Self::Bids(error)
+    }
+}
+
 impl From<BookingStoreError> for MarketError {
     fn from(error: BookingStoreError) -> Self {
         Self::Bookings(error)
@@ -433,6 +441,7 @@ impl fmt::Display for MarketError {
         f.write_str(match self {
             Self::Refused(_) => "the request is refused",
             Self::Cache(_) => "what was asked for cannot be read",
+            Self::Bids(_) => "the record of bids did not take the change",
             Self::Bookings(_) => "the booking store did not take the change",
             Self::Ledger(_) => "the booking was decided and could not be read back",
             Self::Inventory(_) => "the inventory did not take the change",
@@ -445,6 +454,7 @@ impl std::error::Error for MarketError {
         Some(match self {
             Self::Refused(refusal) => refusal,
             Self::Cache(error) => error,
+            Self::Bids(error) => error,
             Self::Bookings(error) => error,
             Self::Ledger(error) => error,
             Self::Inventory(error) => error,

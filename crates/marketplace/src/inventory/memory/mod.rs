@@ -171,14 +171,8 @@ impl Inventory for MemoryInventory {
         let state = self.read();
         let place = state.places.get(id);
         Ok(place.and_then(|place| {
-            let gpu = state
-                .shelves
-                .get(&place.page.shelf)?
-                .get(place.page.page as usize)?
-                .gpus
-                .get(place.slot)?;
             Some(Located {
-                gpu: state.shown(gpu),
+                gpu: state.shown(state.at(place)?),
                 page: place.page.clone(),
             })
         }))
@@ -186,6 +180,13 @@ impl Inventory for MemoryInventory {
 
     async fn provider(&self, id: &ProviderId) -> Result<Option<Provider>, InventoryError> {
         Ok(self.read().providers.get(id).map(|entry| entry.provider.clone()))
+    }
+
+    async fn provider_gpus(&self, id: &ProviderId) -> Result<Vec<GpuRecord>, InventoryError> {
+        let state = self.read();
+        let gpus = state.providers.get(id).into_iter().flat_map(|entry| &entry.gpus);
+        let listed = gpus.filter_map(|gpu| state.at(state.places.get(gpu)?));
+        Ok(listed.map(|gpu| state.shown(gpu)).collect())
     }
 }
 
@@ -280,6 +281,14 @@ impl State {
         slots.push(gpu);
         self.touch(&place.page, touched);
         Ok(())
+    }
+
+    fn at(&self, place: &Place) -> Option<&GpuRecord> {
+        let page = self
+            .shelves
+            .get(&place.page.shelf)?
+            .get(place.page.page as usize)?;
+        page.gpus.get(place.slot)
     }
 
     fn slot(&mut self, place: &Place) -> Option<&mut GpuRecord> {

@@ -48,6 +48,7 @@ impl Market {
             ledger: bookings.clone(),
             inventory: inventory.clone(),
             control: inventory.clone(),
+            bids: Arc::new(MemoryBids::new(clock.clone())),
             pricing: Arc::new(ScarcityPricing),
             clock: clock.clone(),
         };

@@ -8,7 +8,7 @@ use super::fixture::{HOUR, Market, gpu, record, request, shelf};
 use crate::inventory::{InventoryFault, OperatorStatus};
 use crate::*;
 
-const YEAR: i64 = 366 * 24 * HOUR;
+const YEAR: i64 = 365 * 24 * HOUR;
 
 fn refusal<T: std::fmt::Debug>(answer: Result<T, MarketError>) -> String {
     match answer.unwrap_err() {
@@ -58,14 +58,14 @@ async fn a_wrong_booking_is_refused_with_what_would_be_right() {
                 interval: interval(0, YEAR + 1_000),
                 ..right.clone()
             },
-            "the booking takes 31622401 s; the longest takes 31622400 s",
+            "the booking takes 31536001 s; the longest takes 31536000 s",
         ),
         (
             NewBooking {
                 interval: interval(YEAR + 1, YEAR + HOUR),
                 ..right.clone()
             },
-            "the booking begins at 31622400001 ms; the latest that may be is 31622400000 ms",
+            "the booking begins at 31536000001 ms; the latest that may be is 31536000000 ms",
         ),
         (
             NewBooking {

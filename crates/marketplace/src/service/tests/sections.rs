@@ -98,6 +98,11 @@ async fn a_shelf_that_outgrows_its_sheet_loses_no_change_on_any_node() {
     }
     let added = (GPUS - PAGE_SIZE..GPUS).map(|number| record("us", "T4", 0, number));
     let touched = market.inventory.add(added).unwrap();
+    assert_eq!(
+        a.grown(&touched).await,
+        [(shelf("us", "T4"), 1, 2)],
+        "two sections take the place of pages"
+    );
     // Another node changes something while this one tells of the growth.
     let first = gpu("us", "T4", 0);
     let (told, changed) = tokio::join!(
