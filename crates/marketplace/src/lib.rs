@@ -78,8 +78,9 @@ pub use name::{
 pub use pricing::{Multiplier, PricingPolicy, ScarcityPricing, ShelfPricing, Supply};
 pub use service::{
     Answer, AvailabilityQuery, Booked, BookingNews, Candidates, ClassHealth, Distances, Drained, Effects,
-    LONGEST_KEY, MarketError, MarketHealth, MarketSettings, Marketplace, NewBooking, NewGroupBooking, News,
-    ProviderStats, Read, Reason, Records, Refusal, ShelfNews, Show, TimedQuote, WrongDistance,
+    LONGEST_HOLD, LONGEST_KEY, MarketError, MarketHealth, MarketSettings, Marketplace, NewBooking,
+    NewGroupBooking, News, ProviderStats, Read, Reason, Records, Refusal, ShelfNews, Show, TimedQuote,
+    WrongDistance,
 };
 pub use shelf::{
     GpuPage, MarketStats, OrderBook, PageKey, PriceSheet, Ranking, Search, SearchFilter, ShelfKey,

@@ -69,6 +69,13 @@ pub enum Refusal {
         /// The longest that may be.
         longest: usize,
     },
+    /// A hold is to last longer than may be.
+    LongHold {
+        /// How long it was to last.
+        asked: Duration,
+        /// The longest that may be.
+        longest: Duration,
+    },
     /// A bid's deadline has passed already.
     DeadlineOver {
         /// The deadline.
@@ -219,6 +226,12 @@ impl fmt::Display for Refusal {
                     "the idempotency key has {bytes} bytes; the longest has {longest}"
                 )
             }
+            Self::LongHold { asked, longest } => write!(
+                f,
+                "the hold is to last {} s; the longest lasts {} s",
+                asked.as_secs(),
+                longest.as_secs()
+            ),
             Self::DeadlineOver { until, now } => write!(
                 f,
                 "the bid ends at {} ms, and it is {} ms; a bid must end later than it is posted",

@@ -6,6 +6,7 @@ mod bids;
 mod bookings;
 mod fixture;
 mod groups;
+mod holds;
 mod outbox;
 mod providers;
 mod queries;
