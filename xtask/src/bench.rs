@@ -34,6 +34,12 @@ const BENCHES: &[Bench] = &[
         target: "bookings",
         measures: "decisions per second of every booking store; --store names one",
     },
+    Bench {
+        name: "marketplace",
+        package: "marketplace",
+        target: "market",
+        measures: "queries and status changes at 1,000 to 100,000 GPUs",
+    },
 ];
 
 /// What follows `cargo xtask bench`.

@@ -14,7 +14,7 @@ use crate::secret::Secret;
 use crate::table::settings;
 use crate::values::{
     AvailabilityZone, CacheTier, Database, Datacenter, Host, Hours, NetworkTier, NodeId, Preset, Rack,
-    Region, Switch, TtlMultiplier,
+    Region, RegionDistances, Switch, TtlMultiplier,
 };
 
 settings! {
@@ -99,6 +99,24 @@ settings! {
         stats_retention_hours: Hours = "24";
         /// How often the node examines its own health. 30 s, as most load balancers ask.
         health_check_interval: Duration = "30s";
+    }
+
+    /// What the market allows, and what is near.
+    "MARKET" market: Market {
+        /// The longest time one booking may take, in hours. A year: capacity is sold by the year at most, and what is
+        /// longer is a slipped digit.
+        longest_booking_hours: Hours = "8760";
+        /// How many hours ahead a booking may begin. A year, for the same reason.
+        booking_lead_hours: Hours = "8760";
+        /// How long ago a new booking may have begun. 60 s, since a request that asks for "now" is under way for a
+        /// while, and clocks differ.
+        late_start: Duration = "60s";
+        /// How long a quoted price holds, whatever happens to supply meanwhile. 60 s, the longest that a price is shown
+        /// without being looked up again.
+        quote_life: Duration = "60s";
+        /// How far regions are from each other, in any unit, such as `us-east/us-west=60, us-east/europe=80`. A region
+        /// that is nearer to `edge_node.region` is offered before one that is further away; without it, none is near.
+        region_distances: Option<RegionDistances> = "";
     }
 
     /// Which parts of the cache are switched on.

@@ -16,6 +16,7 @@ use cache_core::{CacheKey, Head, Lane, Lineage, Moment, Op, SHARDS_PER_LANE, Seq
 use cache_memory::Witness;
 use marketplace::namespaces::{
     GPU_AVAILABILITY, GPU_PRICING, HISTORICAL_DATA, MARKET_STATS, ORDER_BOOK, PROVIDER_STATUS, SHELF_LIST,
+    SHELF_SECTION,
 };
 
 use super::announcements::Announcements;
@@ -239,9 +240,10 @@ fn lane(key: &CacheKey) -> Lane {
         .map_or(Lane::Bulk, |(_, lane)| *lane)
 }
 
-const LANES: [(&str, Lane); 7] = [
+const LANES: [(&str, Lane); 8] = [
     (GPU_AVAILABILITY.name(), GPU_AVAILABILITY.policy().lane),
     (GPU_PRICING.name(), GPU_PRICING.policy().lane),
+    (SHELF_SECTION.name(), SHELF_SECTION.policy().lane),
     (ORDER_BOOK.name(), ORDER_BOOK.policy().lane),
     (PROVIDER_STATUS.name(), PROVIDER_STATUS.policy().lane),
     (MARKET_STATS.name(), MARKET_STATS.policy().lane),
