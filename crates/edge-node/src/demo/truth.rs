@@ -12,7 +12,9 @@ use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use cache_core::{CacheKey, Head, Lane, Lineage, Moment, Op, SHARDS_PER_LANE, Seq, Shard, Version, Write};
+use cache_core::{
+    CacheKey, Head, Lane, Lineage, Moment, Op, Record, SHARDS_PER_LANE, Seq, Shard, Version, Write,
+};
 use cache_memory::Witness;
 use marketplace::namespaces::{
     GPU_AVAILABILITY, GPU_PRICING, HISTORICAL_DATA, MARKET_STATS, ORDER_BOOK, PROVIDER_STATUS, SHELF_LIST,
@@ -167,6 +169,9 @@ impl Witness for Truth {
             Op::Raise(_) => {}
         }
     }
+
+    /// A fill publishes nothing.
+    fn filled(&self, _shard: Shard, _key: &CacheKey, _record: &Record, _at: Moment) {}
 
     fn adopted(&self, shard: Shard, head: &Head, at: Moment) {
         let mut history = self.write(shard);
