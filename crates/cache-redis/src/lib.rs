@@ -47,6 +47,8 @@ mod settings;
 mod store;
 mod tier;
 mod upkeep;
+#[cfg(feature = "test-util")]
+pub mod wire;
 
 pub use check::{Finding, Report};
 pub use settings::{Settings, SettingsError};
