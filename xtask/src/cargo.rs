@@ -126,6 +126,17 @@ fn quoted(word: &OsStr) -> String {
     }
 }
 
+/// Whether a program can be started: it is asked for its version, and nothing of it is shown.
+pub(crate) fn has_program(name: &str) -> bool {
+    let asked = Command::new(name)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    asked.is_ok_and(|status| status.success())
+}
+
 /// The workspace's top folder: the parent of this package's own, as cargo says at run time.
 ///
 /// What cargo said at compile time is only the fallback for a program started by hand: two checkouts that share a build
@@ -168,6 +179,13 @@ pub(crate) enum Failure {
     Untidy(usize),
     /// There is no image for the servers that tests need: what was tried, and what would be right.
     NoImage(String),
+    /// A program is missing.
+    NoProgram {
+        /// How it is called.
+        name: &'static str,
+        /// What it is for, and how to install it.
+        right: &'static str,
+    },
     /// There is no benchmark of that name.
     UnknownBench {
         /// What was asked for.
@@ -199,6 +217,7 @@ impl fmt::Display for Failure {
             Self::Untidy(1) => write!(out, "1 house rule is broken"),
             Self::Untidy(count) => write!(out, "{count} house rules are broken"),
             Self::NoImage(reason) => out.write_str(reason),
+            Self::NoProgram { name, right } => write!(out, "there is no `{name}`: {right}"),
             Self::UnknownBench { asked, known } => {
                 write!(out, "there is no benchmark `{asked}`; there is:\n{known}")
             }
@@ -236,6 +255,12 @@ mod tests {
             ended(101 << 8).to_string(),
             "`cargo fmt` failed (exit status: 101)"
         );
+    }
+
+    #[test]
+    fn a_program_is_there_only_if_it_can_be_started() {
+        assert!(has_program("cargo"));
+        assert!(!has_program("no-program-has-this-name"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod bench;
 mod cargo;
 mod ci;
 mod demo;
+mod fuzz;
 mod sim;
 mod stress;
 mod test;
@@ -45,6 +46,8 @@ enum Task {
     Bench(bench::Args),
     /// Run the simulation over many seeds
     Sim(sim::Args),
+    /// Feed everything that reads bytes from elsewhere with what a coverage-guided fuzzer makes up
+    Fuzz(fuzz::Args),
     /// Let a crowd of bookers loose on every store, and judge what it did
     Stress(stress::Args),
 }
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Task::TestPostgres(args) => test_postgres::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Sim(args) => sim::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::Stress(args) => stress::run(&args),
     };
     match outcome {

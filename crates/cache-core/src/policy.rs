@@ -11,11 +11,26 @@ use crate::{CodecId, Lane};
 pub struct Permille(pub u16);
 
 impl Permille {
-    /// This share of a span of time.
+    /// This share of a span of time; [`Duration::MAX`] where it would be longer.
+    ///
+    /// ```
+    /// use cache_core::Permille;
+    /// use std::time::Duration;
+    /// assert_eq!(Permille(100).of(Duration::from_secs(30)), Duration::from_secs(3));
+    /// assert_eq!(Permille(1000).of(Duration::MAX), Duration::MAX);
+    /// ```
     pub fn of(self, span: Duration) -> Duration {
-        span.mul_f64(f64::from(self.0) / 1000.0)
+        // In whole nanoseconds: as a float, the longest span is longer than itself.
+        let nanos = span.as_nanos() * u128::from(self.0) / 1000;
+        let (seconds, rest) = (nanos / NANOS_PER_SECOND, nanos % NANOS_PER_SECOND);
+        match (u64::try_from(seconds), u32::try_from(rest)) {
+            (Ok(seconds), Ok(rest)) => Duration::new(seconds, rest),
+            _ => Duration::MAX,
+        }
     }
 }
+
+const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
 /// Whether other nodes are told of changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -214,5 +229,34 @@ impl Policy {
             .fail_safe
             .map_or(Duration::ZERO, |fail_safe| fail_safe.max_stale);
         self.stale_while_revalidate.max(fail_safe)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_share_is_never_longer_than_the_whole_and_never_a_panic(seconds: u64, nanos in 0..1_000_000_000_u32, share: u16) {
+            let span = Duration::new(seconds, nanos);
+            let part = Permille(share).of(span);
+            prop_assert!(share > 1000 || part <= span);
+            prop_assert!(share < 1000 || part >= span);
+            prop_assert_eq!(Permille(1000).of(span), span);
+            prop_assert_eq!(Permille(0).of(span), Duration::ZERO);
+        }
+    }
+
+    #[test]
+    fn shares_of_the_longest_and_the_shortest_span_are_exact() {
+        assert_eq!(Permille(1000).of(Duration::MAX), Duration::MAX);
+        assert_eq!(Permille(u16::MAX).of(Duration::MAX), Duration::MAX);
+        assert_eq!(
+            Permille(500).of(Duration::from_millis(1)),
+            Duration::from_micros(500)
+        );
+        assert_eq!(Permille(100).of(Duration::ZERO), Duration::ZERO);
     }
 }

@@ -54,6 +54,8 @@ mod tier;
 mod tls;
 mod upkeep;
 mod url;
+#[cfg(feature = "test-util")]
+pub mod wire;
 
 pub use address::Address;
 pub use check::{Finding, Report};

@@ -198,3 +198,37 @@ fn shortened(ttl: Duration, share: Permille, random: u64) -> Duration {
         .mul_f64((random >> 11) as f64 / (1_u64 << 53) as f64);
     ttl.saturating_sub(cut)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Spans of every size, the extremes often.
+    fn spans() -> impl Strategy<Value = Duration> {
+        prop_oneof![
+            Just(Duration::ZERO),
+            Just(Duration::from_millis(1)),
+            Just(Duration::MAX),
+            any::<u64>().prop_map(Duration::from_nanos),
+            any::<u64>().prop_map(Duration::from_secs),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_ttl_is_shortened_by_its_share_at_most_whatever_is_drawn(ttl in spans(), share in 0..=1000_u16, random: u64) {
+            let shorter = shortened(ttl, Permille(share), random);
+            prop_assert!(shorter <= ttl);
+            prop_assert!(shorter >= ttl - Permille(share).of(ttl));
+        }
+    }
+
+    #[test]
+    fn the_whole_of_the_longest_ttl_can_be_drawn_away() {
+        for random in [0, u64::MAX / 2, u64::MAX] {
+            assert!(shortened(Duration::MAX, Permille(1000), random) <= Duration::MAX);
+        }
+        assert_eq!(shortened(Duration::MAX, Permille(0), u64::MAX), Duration::MAX);
+    }
+}

@@ -49,6 +49,7 @@ const LAYERS: &[Layer] = &[
     layer("testkit", Only(&["cache-core"]), &["redis"]),
     layer("xtask", Only(&[]), &[]),
     layer(TESTS, Anything, &[]),
+    layer("fuzz", Anything, &[]),
 ];
 
 const ADAPTERS_AND_BELOW: &[&str] = &[

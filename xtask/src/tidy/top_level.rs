@@ -11,6 +11,7 @@ const REQUIRED: &[&str] = &[
     "Cargo.toml",
     "Cargo.lock",
     "crates",
+    "fuzz",
     "xtask",
     "tests",
     "docs",
