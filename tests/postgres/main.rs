@@ -8,3 +8,4 @@ mod failures;
 mod proxy;
 mod schema;
 mod stress;
+mod tls;

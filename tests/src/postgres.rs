@@ -4,8 +4,9 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::net::Ipv4Addr;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
@@ -14,6 +15,8 @@ use tempfile::TempDir;
 pub struct Server {
     folder: TempDir,
     programs: PathBuf,
+    /// Where it listens besides its socket.
+    listen: Option<Ipv4Addr>,
     /// PostgreSQL refuses to run as root, so root starts it as its own user.
     as_user: Option<&'static str>,
 }
@@ -35,6 +38,44 @@ impl Server {
     /// # Panics
     /// When PostgreSQL's programs are not installed, or do not do as asked.
     pub fn start(settings: &[&str]) -> Self {
+        let server = Self::made(None);
+        server.set(settings);
+        server.start_again();
+        server
+    }
+
+    /// Makes a cluster that listens on an address of this machine and takes only encrypted connections there, by this
+    /// certificate and its key in PEM form.
+    ///
+    /// # Panics
+    /// When PostgreSQL's programs are not installed, or do not do as asked.
+    pub fn start_encrypted(certificate: &str, key: &str) -> Self {
+        // Every address that begins with 127 is this machine's; the port is the same for all servers.
+        let [one, two] = rand::random::<[u8; 2]>();
+        let server = Self::made(Some(Ipv4Addr::new(127, 1, one, two.clamp(1, 254))));
+        for (name, content, mode) in [("server.crt", certificate, 0o644), ("server.key", key, 0o600)] {
+            let path = server.data().join(name);
+            fs::write(&path, content).expect("the file is written");
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("the file is ours");
+            server.give(&path);
+        }
+        let rules = server.data().join("pg_hba.conf");
+        fs::write(&rules, "local all all trust\nhostssl all all 127.0.0.0/8 trust\n")
+            .expect("the rules are written");
+        server.set(&["ssl=on"]);
+        server.start_again();
+        server
+    }
+
+    /// Where it listens besides its socket.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn listens(&self) -> Ipv4Addr {
+        self.listen.expect("it was started so")
+    }
+
+    fn made(listen: Option<Ipv4Addr>) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("postgres-")
             .tempdir()
@@ -43,15 +84,10 @@ impl Server {
         let server = Self {
             folder,
             programs: programs(),
+            listen,
             as_user: is_root.then_some(USER),
         };
-        if is_root {
-            let given = Command::new("chown").arg(USER).arg(server.folder.path()).status();
-            assert!(
-                given.is_ok_and(|status| status.success()),
-                "there is no user `{USER}`"
-            );
-        }
+        server.give(server.folder.path());
         server.run(
             "initdb",
             [
@@ -62,11 +98,24 @@ impl Server {
                 "--locale=C",
             ],
         );
-        let lines: Vec<String> = settings.iter().map(|line| format!("{line}\n")).collect();
-        let file = server.data().join("postgresql.auto.conf");
-        fs::write(file, lines.concat()).expect("the settings are written");
-        server.start_again();
         server
+    }
+
+    fn set(&self, settings: &[&str]) {
+        let lines: Vec<String> = settings.iter().map(|line| format!("{line}\n")).collect();
+        let file = self.data().join("postgresql.auto.conf");
+        fs::write(file, lines.concat()).expect("the settings are written");
+    }
+
+    /// Makes the server's user the owner of a file.
+    fn give(&self, path: &Path) {
+        if let Some(user) = self.as_user {
+            let given = Command::new("chown").arg(user).arg(path).status();
+            assert!(
+                given.is_ok_and(|status| status.success()),
+                "there is no user `{user}`"
+            );
+        }
     }
 
     /// Starts it once more after [`kill`](Self::kill).
@@ -75,7 +124,8 @@ impl Server {
     /// When it does not start.
     pub fn start_again(&self) {
         let folder = self.folder.path().display();
-        let options = format!("-k {folder} -c listen_addresses=''");
+        let listen = self.listen.map(|address| address.to_string()).unwrap_or_default();
+        let options = format!("-k {folder} -c listen_addresses='{listen}'");
         let log = format!("{folder}/log");
         self.run(
             "pg_ctl",

@@ -1,8 +1,10 @@
 //! The system of record for bookings of many nodes: a PostgreSQL database, version 13 or later.
 //!
 //! It decides nothing of its own: what a request does is `marketplace`'s pure decision; this crate locks and loads what
-//! the decision needs and writes what it changed, in one transaction. It changes no schema by itself ([`migrate`] does),
-//! and it speaks no TLS: put the server on a trusted network, or a TLS proxy in between.
+//! the decision needs and writes what it changed, in one transaction. It changes no schema by itself ([`migrate`] does).
+//!
+//! The way to the server is encrypted when its address says so, in the words of libpq: `sslmode=require`, which verifies
+//! nobody, or `sslmode=verify-full`, with `sslrootcert=FILE` for a certificate authority that this machine does not trust.
 //!
 //! ```no_run
 //! use bookings_postgres::{PostgresBookings, Settings, Time, migrate};
@@ -23,6 +25,7 @@ mod pool;
 mod rows;
 mod store;
 mod time;
+mod tls;
 mod unlocked;
 
 pub use migration::{Migrated, migrate};

@@ -2,7 +2,7 @@
 //!
 //! Nothing migrates by itself: a node that found an old schema and changed it would do so under every other node.
 
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use marketplace::{BookingStoreError, ErrorKind};
 
@@ -37,8 +37,8 @@ pub async fn migrate(url: &str) -> Result<Migrated, BookingStoreError> {
 }
 
 async fn run(url: &str) -> Result<Migrated, Fault> {
-    let (mut client, connection) = server(url)?.connect(NoTls).await?;
-    let carrying = tokio::spawn(connection);
+    let (config, encryption) = server(url)?;
+    let (mut client, carrying) = encryption.connect(&config).await?;
     let migrated = steps(&mut client).await;
     drop(client);
     let _ = carrying.await;

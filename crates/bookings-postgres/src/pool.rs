@@ -5,11 +5,11 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
-use tokio_postgres::config::SslMode;
-use tokio_postgres::{Config, NoTls};
+use deadpool_postgres::{Hook, HookError, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
+use tokio_postgres::Config;
 
 use crate::fault::Fault;
+use crate::tls::{Asked, Encryption};
 
 /// How a store uses the server.
 ///
@@ -40,40 +40,33 @@ impl Default for Settings {
 }
 
 /// Reads a URL, or the `key=value` form, and refuses what this crate cannot do.
-pub(crate) fn server(url: &str) -> Result<Config, Fault> {
-    let config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
+pub(crate) fn server(url: &str) -> Result<(Config, Encryption), Fault> {
+    let asked = Asked::of(url);
+    let config: Result<Config, tokio_postgres::Error> = asked.rest.parse();
+    let mut config = config.map_err(|error| {
         let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
         // The text itself may hold a password and is not repeated.
         Fault::Unfit(format!(
             "the server's address cannot be read ({cause}); write it as postgres://user:password@host:port/database"
         ))
     })?;
-    if config.get_ssl_mode() == SslMode::Require {
-        return Err(Fault::Unfit(
-            "sslmode=require asks for TLS, which this store does not speak: use sslmode=disable on a trusted network or \
-             through a TLS proxy"
-                .to_owned(),
-        ));
-    }
     if config.get_dbname().is_none() {
         return Err(Fault::Unfit(
             "the server's address names no database; add it at the end: postgres://user@host/database"
                 .to_owned(),
         ));
     }
-    Ok(config)
+    let encryption = asked.encryption(&mut config)?;
+    Ok((config, encryption))
 }
 
 pub(crate) fn pool(url: &str, settings: Settings) -> Result<Pool, Fault> {
-    let mut config = server(url)?;
+    let (mut config, encryption) = server(url)?;
     config.connect_timeout(settings.patience);
-    let manager = Manager::from_config(
-        config,
-        NoTls,
-        ManagerConfig {
-            recycling_method: RecyclingMethod::Fast,
-        },
-    );
+    let recycling = ManagerConfig {
+        recycling_method: RecyclingMethod::Fast,
+    };
+    let manager = encryption.manager(config, recycling);
     let millis = settings.patience.as_millis();
     // A commit is answered once it is on the disk, whatever the server's default. A node that hangs in a transaction
     // loses it, or its lock would stop every booking of a GPU.
@@ -103,8 +96,7 @@ mod tests {
 
     #[test]
     fn an_address_that_cannot_work_is_refused_with_what_would() {
-        let refusal = |url: &str| server(url).unwrap_err().to_string();
-        assert!(refusal("postgres://ada@db/bookings?sslmode=require").contains("TLS"));
+        let refusal = |url: &str| server(url).err().expect("it is refused").to_string();
         assert!(refusal("postgres://ada@db").contains("names no database"));
         let unreadable = refusal("postgres://ada:secret@db:port/bookings");
         assert!(unreadable.contains("write it as postgres://"), "{unreadable}");

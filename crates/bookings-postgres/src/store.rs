@@ -2,17 +2,16 @@
 //!
 //! It keeps nothing in the process: any number of nodes may use one database.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use deadpool_postgres::{Object, Pool, Transaction};
 use futures_util::future::BoxFuture;
-use marketplace::bookings::{BookingDecider, BookingRequest, Timeline};
+use marketplace::bookings::{BookingDecider, BookingRequest, free_times, occupancies};
 use marketplace::{
     Booking, BookingId, BookingLedger, BookingLedgerError, BookingOutcome, BookingStoreError, Changes,
-    Cursor, ErrorKind, Fence, GpuId, Guarantee, Interval, Occupancy, PriceVersion, StoreTime,
+    Cursor, ErrorKind, GpuId, Guarantee, Interval, Occupancy, PriceVersion, StoreTime,
 };
 
 use crate::fault::Fault;
@@ -43,7 +42,8 @@ pub struct PostgresBookings {
 const EXPIRED_AT_ONCE: usize = 256;
 
 impl PostgresBookings {
-    /// Connects to the database at `url`: `postgres://user:password@host:port/database`.
+    /// Connects to the database at `url`: `postgres://user:password@host:port/database`, with `?sslmode=require` or
+    /// `?sslmode=verify-full` for TLS; without either the way is not encrypted.
     ///
     /// # Errors
     /// `Rejected` when the address cannot be used, or the schema is not this program's (the message names the command
@@ -224,17 +224,7 @@ impl BookingLedger for PostgresBookings {
             .await
             .map_err(Fault::from)?;
         let near = found.iter().map(rows::booking).collect::<Result<Vec<_>, _>>()?;
-        let of_gpu = by_gpu(near);
-        let occupancy = |gpu: &GpuId| {
-            let near = of_gpu.get(gpu).cloned().unwrap_or_default();
-            let (holder, changes_at) = Timeline::loaded(Fence(0), PriceVersion::FIRST, near).at(at);
-            Occupancy {
-                gpu: gpu.clone(),
-                holder,
-                changes_at,
-            }
-        };
-        Ok(gpus.iter().map(occupancy).collect())
+        Ok(occupancies(gpus, near, at))
     }
 
     async fn free(&self, gpus: &[GpuId], window: Interval) -> Result<Vec<Vec<Interval>>, BookingLedgerError> {
@@ -252,12 +242,7 @@ impl BookingLedger for PostgresBookings {
             .map_err(Fault::from)?;
         let standing = found.iter().map(rows::booking).collect::<Result<Vec<_>, _>>()?;
         let now = self.time.now(&client).await.map_err(Fault::from)?;
-        let of_gpu = by_gpu(standing);
-        let free = |gpu: &GpuId| {
-            let standing = of_gpu.get(gpu).cloned().unwrap_or_default();
-            Timeline::loaded(Fence(0), PriceVersion::FIRST, standing).free(&window, now)
-        };
-        Ok(gpus.iter().map(free).collect())
+        Ok(free_times(gpus, standing, &window, now))
     }
 
     async fn changes_since(&self, cursor: Cursor, limit: usize) -> Result<Changes, BookingLedgerError> {
@@ -274,12 +259,4 @@ impl BookingLedger for PostgresBookings {
             .await?;
         Ok(changes.ok_or(Fault::Silent)?)
     }
-}
-
-fn by_gpu(bookings: Vec<Booking>) -> HashMap<GpuId, Vec<Booking>> {
-    let mut of_gpu = HashMap::<GpuId, Vec<Booking>>::new();
-    for booking in bookings {
-        of_gpu.entry(booking.gpu.clone()).or_default().push(booking);
-    }
-    of_gpu
 }

@@ -2,7 +2,7 @@
 //!
 //! It writes nothing, not even that a hold has lapsed.
 
-use marketplace::bookings::Timeline;
+use marketplace::bookings::{Timeline, free_times, occupancies};
 use marketplace::{
     Booking, BookingId, Change, Changes, Completeness, Cursor, GpuId, Interval, Occupancy, StoreTime,
 };
@@ -39,16 +39,7 @@ pub(crate) async fn occupied(
     // Holds that have lapsed by then are passed over, so the next booking may be further than what is near.
     let is_enough = |gpu: &LoadedGpu, timeline: &Timeline| !gpu.is_cut || timeline.at(at).1.is_some();
     let state = around(server, gpus, at, is_enough).await?;
-    let occupancy = |gpu: &GpuId| {
-        let loaded = state.gpus.get(gpu);
-        let (holder, changes_at) = loaded.map_or((None, None), |loaded| loaded.timeline(&[], at).at(at));
-        Occupancy {
-            gpu: gpu.clone(),
-            holder,
-            changes_at,
-        }
-    };
-    Ok(gpus.iter().map(occupancy).collect())
+    Ok(occupancies(gpus, standing(state), at))
 }
 
 /// When each of `gpus` is free within `window`.
@@ -64,14 +55,11 @@ pub(crate) async fn free(
     let is_enough = |gpu: &LoadedGpu, _: &Timeline| !gpu.is_cut || reaches(gpu);
     let state = around(server, gpus, window.start(), is_enough).await?;
     let now = server.time(state.now);
-    let free = |gpu: &GpuId| {
-        let loaded = state.gpus.get(gpu);
-        loaded.map_or_else(
-            || vec![*window],
-            |loaded| loaded.timeline(&[], now).free(window, now),
-        )
-    };
-    Ok(gpus.iter().map(free).collect())
+    Ok(free_times(gpus, standing(state), window, now))
+}
+
+fn standing(state: Loaded) -> Vec<Booking> {
+    state.gpus.into_values().flat_map(|gpu| gpu.standing).collect()
 }
 
 /// What stands around an instant: what is near if that is enough for every GPU, else all of it.

@@ -294,7 +294,7 @@ impl Feed {
     }
 }
 
-fn json(value: &impl serde::Serialize) -> Result<String, Fault> {
+pub(crate) fn json(value: &impl serde::Serialize) -> Result<String, Fault> {
     serde_json::to_string(value)
         .map_err(|error| Fault::unreadable(format!("a record cannot be written: {error}")))
 }

@@ -2,53 +2,47 @@
 //!
 //! It writes nothing, not even that a hold has lapsed.
 
-use marketplace::bookings::Timeline;
-use marketplace::{
-    Change, Changes, Completeness, Cursor, Fence, GpuId, Interval, Occupancy, PriceVersion, StoreTime,
-};
+use std::sync::LazyLock;
+
+use marketplace::bookings::{free_times, occupancies};
+use marketplace::{Change, Changes, Completeness, Cursor, GpuId, Interval, Occupancy, StoreTime};
 use rusqlite::{Connection, params};
 
-use crate::decision::{STANDING, standing_within};
+use crate::decision::{self, STANDING, standing_within};
 use crate::fault::Fault;
 use crate::rows::{self, COLUMNS};
 
-/// Who has `gpu` at `at`.
-pub(crate) fn occupancy(db: &Connection, gpu: &GpuId, at: StoreTime) -> Result<Occupancy, Fault> {
-    let mut relevant = rows::bookings(
-        db,
-        &format!(
-            "select {COLUMNS} from bookings where gpu = ?1 and {STANDING} and starts <= ?2
-             order by starts desc limit 1"
-        ),
-        params![gpu.as_str(), at.as_millis()],
-    )?;
-    // Holds that have lapsed by then stand in nobody's way; the first that has not is the next to take the GPU.
-    relevant.extend(rows::bookings(
-        db,
-        &format!(
-            "select {COLUMNS} from bookings
-             where gpu = ?1 and {STANDING} and starts > ?2 and (state <> 'held' or until > ?2)
-             order by starts limit 1"
-        ),
-        params![gpu.as_str(), at.as_millis()],
-    )?);
-    let (holder, changes_at) = Timeline::loaded(Fence(0), PriceVersion::FIRST, relevant).at(at);
-    Ok(Occupancy {
-        gpu: gpu.clone(),
-        holder,
-        changes_at,
-    })
+/// Who has each of `gpus` at `at`: one statement for all of them, since a page of the market asks for dozens at once.
+pub(crate) fn occupied(db: &Connection, gpus: &[GpuId], at: StoreTime) -> Result<Vec<Occupancy>, Fault> {
+    let found = rows::bookings(db, &NEAR, params![decision::json(&gpus)?, at.as_millis()])?;
+    Ok(occupancies(gpus, found, at))
 }
 
-/// When `gpu` is free within `window`.
+/// Of each GPU the last that starts no later, and the first after it that has not lapsed by then.
+static NEAR: LazyLock<String> = LazyLock::new(|| {
+    let columns = COLUMNS.replace(", ", ", near.");
+    let standing = format!("select id from bookings where gpu = asked.value and {STANDING}");
+    format!(
+        "select near.{columns} from json_each(?1) as asked join bookings as near
+             on near.id = ({standing} and starts <= ?2 order by starts desc limit 1)
+         union all
+         select near.{columns} from json_each(?1) as asked join bookings as near
+             on near.id = ({standing} and starts > ?2 and (state <> 'held' or until > ?2) order by starts limit 1)"
+    )
+});
+
+/// When each of `gpus` is free within `window`.
 pub(crate) fn free(
     db: &Connection,
-    gpu: &GpuId,
+    gpus: &[GpuId],
     window: &Interval,
     now: StoreTime,
-) -> Result<Vec<Interval>, Fault> {
-    let standing = standing_within(db, gpu, window.start(), window.end())?;
-    Ok(Timeline::loaded(Fence(0), PriceVersion::FIRST, standing).free(window, now))
+) -> Result<Vec<Vec<Interval>>, Fault> {
+    let mut found = Vec::new();
+    for gpu in gpus {
+        found.extend(standing_within(db, gpu, window.start(), window.end())?);
+    }
+    Ok(free_times(gpus, found, window, now))
 }
 
 /// Changes after `cursor`.

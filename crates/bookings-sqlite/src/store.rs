@@ -119,20 +119,18 @@ impl BookingLedger for SqliteBookings {
 
     async fn occupied(&self, gpus: &[GpuId], at: StoreTime) -> Result<Vec<Occupancy>, BookingLedgerError> {
         let gpus = gpus.to_vec();
-        let occupied = self
+        Ok(self
             .readers
-            .read(move |db| gpus.iter().map(|gpu| ledger::occupancy(db, gpu, at)).collect());
-        Ok(occupied.await?)
+            .read(move |db| ledger::occupied(db, &gpus, at))
+            .await?)
     }
 
     async fn free(&self, gpus: &[GpuId], window: Interval) -> Result<Vec<Vec<Interval>>, BookingLedgerError> {
         let (gpus, now) = (gpus.to_vec(), self.clock.now());
-        let free = self.readers.read(move |db| {
-            gpus.iter()
-                .map(|gpu| ledger::free(db, gpu, &window, now))
-                .collect()
-        });
-        Ok(free.await?)
+        Ok(self
+            .readers
+            .read(move |db| ledger::free(db, &gpus, &window, now))
+            .await?)
     }
 
     async fn changes_since(&self, cursor: Cursor, limit: usize) -> Result<Changes, BookingLedgerError> {

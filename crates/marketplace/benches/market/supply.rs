@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use cache_core::{BincodeCodec, Codec, CodecError, CodecId, Visit};
+use cache_core::{BincodeCodec, Codec, CodecError, CodecId, NativeFormat, Visit};
 use cache_l1::MemoryStores;
 use cache_memory::Hub;
 use edge_cache::{EdgeCache, Ports};
@@ -139,6 +139,11 @@ struct Counting {
 impl Codec for Counting {
     fn id(&self) -> CodecId {
         BincodeCodec.id()
+    }
+
+    fn native(&self) -> Option<NativeFormat> {
+        // It wants to see each value.
+        None
     }
 
     fn encode(&self, value: &dyn erased_serde::Serialize, into: &mut Vec<u8>) -> Result<(), CodecError> {

@@ -9,6 +9,7 @@ mod decision;
 mod durable;
 mod group;
 mod memory;
+mod reading;
 mod request;
 mod several;
 mod term;
@@ -31,6 +32,7 @@ pub use group::{
     BookingGroups, Candidate, ConfirmSeveralRequest, Granted, HoldSeveralRequest, LARGEST_GROUP,
 };
 pub use memory::MemoryBookings;
+pub use reading::{free_times, occupancies};
 pub use request::{CancelRequest, ConfirmRequest, HoldRequest, RequestHash};
 pub use term::{BookingTerms, CompleteRequest, ExtendRequest, SystemOfRecord};
 pub use timeline::{Timeline, Transition};

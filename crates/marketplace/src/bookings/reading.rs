@@ -19,9 +19,9 @@ use crate::{Booking, Fence, GpuId, Interval, PriceVersion, StoreTime};
 /// ```
 #[must_use]
 pub fn occupancies(gpus: &[GpuId], found: Vec<Booking>, at: StoreTime) -> Vec<Occupancy> {
-    let mut found = by_gpu(found);
+    let found = by_gpu(found);
     let occupancy = |gpu: &GpuId| {
-        let (holder, changes_at) = timeline(&mut found, gpu).at(at);
+        let (holder, changes_at) = timeline(&found, gpu).at(at);
         Occupancy {
             gpu: gpu.clone(),
             holder,
@@ -48,8 +48,8 @@ pub fn free_times(
     window: &Interval,
     now: StoreTime,
 ) -> Vec<Vec<Interval>> {
-    let mut found = by_gpu(found);
-    let free = |gpu: &GpuId| timeline(&mut found, gpu).free(window, now);
+    let found = by_gpu(found);
+    let free = |gpu: &GpuId| timeline(&found, gpu).free(window, now);
     gpus.iter().map(free).collect()
 }
 
@@ -62,7 +62,7 @@ fn by_gpu(bookings: Vec<Booking>) -> HashMap<GpuId, Vec<Booking>> {
 }
 
 /// A GPU that is asked about twice is answered twice.
-fn timeline(found: &mut HashMap<GpuId, Vec<Booking>>, gpu: &GpuId) -> Timeline {
+fn timeline(found: &HashMap<GpuId, Vec<Booking>>, gpu: &GpuId) -> Timeline {
     let bookings = found.get(gpu).cloned().unwrap_or_default();
     Timeline::loaded(Fence(0), PriceVersion::FIRST, bookings)
 }
