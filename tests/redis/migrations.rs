@@ -11,6 +11,7 @@ use cache_redis::RedisTier;
 use crate::cluster::Cluster;
 use crate::nodes::{PATIENCE, eventually, key, read};
 use crate::promotions::{Scene, stream};
+use crate::proxy::{Kind, Passage};
 
 /// A slot on its way from one master to another.
 struct Move<'c> {
@@ -166,5 +167,22 @@ async fn s26_a_shard_that_is_half_way_is_unavailable_and_no_head_is_made_where_i
         [0, 0],
         "no head was made anew, and no history forked"
     );
+    scene.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s25_a_slot_that_is_given_away_while_nobody_tells_is_found_by_the_next_heartbeat() {
+    let scene = Scene::start().await;
+    let moving = Move::begin(&scene.cluster, 1).await;
+    // The server stays a master and answers everything: only for this shard it leads elsewhere.
+    scene.proxies[moving.from].weather(Kind::Bus, Passage::Open, Passage::WithoutTakebacks);
+    moving.complete().await;
+    scene.both_listen_at(1, moving.to, PATIENCE).await;
+    assert!(
+        scene.proxies[moving.from].swallowed() > 0,
+        "the server took the channel back, and nobody heard it"
+    );
+    scene.works(1_000).await;
+    assert_eq!(scene.lineages(), [0, 0], "the history went on");
     scene.shutdown().await;
 }
