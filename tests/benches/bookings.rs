@@ -1,19 +1,20 @@
 //! `cargo xtask bench bookings`: decisions per second of every store, by how many ask at once and how often they conflict.
 //!
-//! It measures this machine with its disk, and no network; it judges nothing. PostgreSQL is left out, and said so, where its
-//! server programs are not installed.
+//! It measures this machine with its disk, and no network; it judges nothing. A server whose programs are not installed is left
+//! out, and said so.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bookings_postgres::{PostgresBookings, Settings, Time, migrate};
+use bookings_redis::RedisBookings;
 use bookings_sqlite::SqliteBookings;
 use marketplace::{
     BookingOutcome, BookingStore, Currency, GpuId, HoldRequest, IdempotencyKey, Interval, ManualClock,
     MemoryBookings, Money, PriceVersion, Quote, StoreTime, SystemOfRecord, UserId,
 };
-use tests::postgres::Server;
+use tests::{postgres, redis};
 use tokio::time::Instant;
 
 const BOOKERS: [u64; 3] = [1, 2, 8];
@@ -22,8 +23,21 @@ const CONFLICTS: [i64; 3] = [0, 50, 99];
 /// How long each cell is measured.
 const SPAN: Duration = Duration::from_millis(1500);
 
+/// What follows `cargo xtask bench bookings`.
+#[derive(clap::Parser)]
+struct Args {
+    /// Only this store: memory, sqlite, postgres or redis
+    #[arg(long, value_name = "STORE", value_parser = ["memory", "sqlite", "postgres", "redis"])]
+    store: Option<String>,
+    /// What cargo passes to every benchmark
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
+    let args = <Args as clap::Parser>::parse();
+    let is_asked_for = |store: &str| args.store.as_deref().is_none_or(|only| only == store);
     println!(
         "holds per second (p50 / p99 in ms), {} ms for each cell",
         SPAN.as_millis()
@@ -31,19 +45,48 @@ async fn main() {
     println!("| store | bookers | 0 % conflicts | 50 % | 99 % |");
     println!("|---|---|---|---|---|");
     let clock = Arc::new(ManualClock::at(StoreTime::from_millis(0)));
-    rows("memory", Arc::new(MemoryBookings::new(clock.clone()))).await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = SqliteBookings::open(&folder.path().join("bookings.db"), clock.clone());
-    rows("sqlite", Arc::new(file.expect("a new file"))).await;
-    if !Server::is_installed() {
+    if is_asked_for("memory") {
+        rows("memory", Arc::new(MemoryBookings::new(clock.clone()))).await;
+    }
+    if is_asked_for("sqlite") {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = SqliteBookings::open(&folder.path().join("bookings.db"), clock.clone());
+        rows("sqlite", Arc::new(file.expect("a new file"))).await;
+    }
+    if is_asked_for("redis") {
+        redis_rows(clock.clone()).await;
+    }
+    if is_asked_for("postgres") {
+        postgres_rows(clock).await;
+    }
+}
+
+async fn postgres_rows(clock: Arc<ManualClock>) {
+    if !postgres::Server::is_installed() {
         println!("postgres is left out: its server programs are not installed");
         return;
     }
-    let server = Server::start(&[]);
+    let server = postgres::Server::start(&[]);
     let address = server.database("bookings");
     migrate(&address).await.expect("an empty database is migrated");
     let store = PostgresBookings::connect(&address, Settings::default(), Time::Given(clock)).await;
     rows("postgres", Arc::new(store.expect("the server answers"))).await;
+}
+
+/// As Redis is without settings, and with each command on its disk before it is answered.
+async fn redis_rows(clock: Arc<ManualClock>) {
+    if !redis::Server::is_installed() {
+        println!("redis is left out: there is no redis-server");
+        return;
+    }
+    let always = ["--appendonly", "yes", "--appendfsync", "always"];
+    for (name, options) in [("redis", &[][..]), ("redis, fsync always", &always)] {
+        let server = redis::Server::start(options).await;
+        let settings = bookings_redis::Settings::at(server.url());
+        let time = bookings_redis::Time::Given(clock.clone());
+        let store = RedisBookings::connect(settings, time).await;
+        rows(name, Arc::new(store.expect("the server answers"))).await;
+    }
 }
 
 async fn rows<S: SystemOfRecord + 'static>(name: &str, store: Arc<S>) {

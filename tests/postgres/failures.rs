@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bookings_postgres::{PostgresBookings, Settings, Time, migrate};
 use marketplace::checks::{cursors_are_dense, fences_increase, no_overlap};
+use marketplace::conformance::{asked, long_hold as hold};
 use marketplace::{
     BookingLedger, BookingOutcome, BookingStore, Change, Completeness, Cursor, ErrorKind, Guarantee,
     HoldRequest,
@@ -15,7 +16,6 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use crate::proxy::{Failing, Proxy};
-use crate::requests::{asked, hold};
 
 /// Far ahead of the server's clock, in milliseconds since 1970: the year 2100.
 const LATER: i64 = 4_102_444_800_000;

@@ -6,6 +6,5 @@ mod conformance;
 mod demo;
 mod failures;
 mod proxy;
-mod requests;
 mod schema;
 mod stress;

@@ -3,11 +3,10 @@
 //! Nothing here books much.
 
 use bookings_postgres::{Migrated, PostgresBookings, Settings, Time, migrate};
+use marketplace::conformance::{asked, long_hold as hold};
 use marketplace::{BookingStore, ErrorKind};
 use tests::postgres::Server;
 use tokio_postgres::{Client, NoTls};
-
-use crate::requests::{asked, hold};
 
 const LATER: i64 = 4_102_444_800_000;
 

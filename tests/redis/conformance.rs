@@ -5,27 +5,28 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use cache_redis::{RedisTier, Settings};
+use cache_redis::{Address, RedisTier, Servers, Settings};
 use testkit::conformance::{self, Advance, BusFixture, StoreFixture};
 
+use crate::cluster::Cluster;
 use crate::server::{Server, environment};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_a_shared_store() {
     let place = Place::find().await;
-    conformance::shared_store::all(async || {
-        let advance: Advance = Box::new(|span| Box::pin(tokio::time::sleep(span)));
-        StoreFixture {
-            store: Arc::new(place.fresh()),
-            advance,
-        }
-    })
-    .await;
+    conformance::shared_store::all(async || place.store()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_an_event_bus() {
     let place = Place::find().await;
+    conformance::event_bus::all(async || place.bus()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_is_a_shared_store_and_an_event_bus() {
+    let place = Place::on(Cluster::start().await);
+    conformance::shared_store::all(async || place.store()).await;
     conformance::event_bus::all(async || place.bus()).await;
 }
 
@@ -40,42 +41,64 @@ async fn it_is_an_event_bus_where_the_server_knows_no_sharded_channels() {
         "",
     ])
     .await;
-    let place = Place::of(server);
+    let settings = server.settings();
+    let place = Place::own(server);
     conformance::event_bus::all(async || place.bus()).await;
-    let channels = place
-        .server
-        .as_ref()
-        .expect("its own")
-        .command(&["PUBSUB", "SHARDNUMSUB", "x"])
-        .await;
+    let mut connection = connect(&settings).await;
+    let mut channels = redis::cmd("PUBSUB");
+    channels.arg("SHARDNUMSUB").arg("x");
+    let channels: redis::Value = channels.query_async(&mut connection).await.expect("an answer");
     assert_ne!(channels, redis::Value::Nil, "the server answers nevertheless");
 }
 
-/// A server for one suite, shared by its rules under different prefixes.
+/// Servers for one suite, shared by its rules under different prefixes.
 struct Place {
     settings: Settings,
-    server: Option<Server>,
     fresh: AtomicU32,
+    cluster: Option<Arc<Cluster>>,
+    /// Gone with the suite.
+    _server: Option<Server>,
 }
 
 impl Place {
     /// The server that the task was given, or one of our own.
     async fn find() -> Self {
         match environment("TEST_REDIS_URL") {
-            Some(url) => Self {
-                settings: Settings::from_url(&url).expect("a redis:// address in TEST_REDIS_URL"),
-                server: None,
-                fresh: AtomicU32::new(0),
-            },
-            None => Self::of(Server::start().await),
+            Some(url) => Self::at(Settings::from_url(&url).expect("a redis:// address in TEST_REDIS_URL")),
+            None => Self::own(Server::start().await),
         }
     }
 
-    fn of(server: Server) -> Self {
+    fn own(server: Server) -> Self {
+        let settings = server.settings();
         Self {
-            settings: server.settings(),
-            server: Some(server),
+            _server: Some(server),
+            ..Self::at(settings)
+        }
+    }
+
+    fn on(cluster: Cluster) -> Self {
+        let settings = cluster.settings();
+        Self {
+            cluster: Some(Arc::new(cluster)),
+            ..Self::at(settings)
+        }
+    }
+
+    fn at(settings: Settings) -> Self {
+        Self {
+            settings,
             fresh: AtomicU32::new(0),
+            cluster: None,
+            _server: None,
+        }
+    }
+
+    fn store(&self) -> StoreFixture {
+        let advance: Advance = Box::new(|span| Box::pin(tokio::time::sleep(span)));
+        StoreFixture {
+            store: Arc::new(self.fresh()),
+            advance,
         }
     }
 
@@ -92,15 +115,18 @@ impl Place {
     fn bus(&self) -> BusFixture {
         let tier = self.fresh();
         let (settings, prefix) = (self.settings.clone(), tier.settings().prefix.clone());
+        let cluster = self.cluster.clone();
         BusFixture {
             store: Arc::new(tier.clone()),
             bus: Arc::new(tier),
             trim: Some(Box::new(move |shard, before| {
                 let (settings, stream) = (settings.clone(), format!("{{{prefix}:{shard}}}:e"));
+                let cluster = cluster.clone();
                 Box::pin(async move {
-                    let address = (settings.host.as_str(), settings.port);
-                    let client = redis::Client::open(address).expect("an address");
-                    let mut connection = client.get_multiplexed_async_connection().await.expect("a server");
+                    let mut connection = match &cluster {
+                        Some(cluster) => cluster.master_of(&stream).await.connect().await,
+                        None => connect(&settings).await,
+                    };
                     let mut trim = redis::cmd("XTRIM");
                     trim.arg(stream).arg("MINID").arg("=").arg(format!("0-{before}"));
                     trim.exec_async(&mut connection).await.expect("a trim");
@@ -108,4 +134,15 @@ impl Place {
             })),
         }
     }
+}
+
+async fn connect(settings: &Settings) -> redis::aio::MultiplexedConnection {
+    let Servers::Single(Address { host, port }) = &settings.servers else {
+        panic!("the suites run on one server: name it as redis://host:port");
+    };
+    redis::Client::open((host.as_str(), *port))
+        .expect("an address")
+        .get_multiplexed_async_connection()
+        .await
+        .expect("a server")
 }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use cache_core::Lane;
+use cache_core::{Clock, Lane, Moment, SystemClock};
 use edge_cache::{CacheError, EdgeCache, Put, Receipt, Rule, Rules};
 use tokio::time::sleep;
 
-use crate::nodes::{LEASE, NONE, PATIENCE, Pair, bound_passes, eventually, key, read, stale};
+use crate::nodes::{LEASE, NONE, PATIENCE, Pair, bound_passes, eventually, key, read, stale, warm_by};
 use crate::proxy::{Kind, Passage};
+use crate::server::Server;
 
 /// A load that takes `delay` and answers what the source holds when it begins.
 async fn load(node: &EdgeCache, id: u64, source: &Arc<AtomicU64>, delay: Duration) -> Option<u64> {
@@ -324,4 +325,49 @@ async fn s50_an_event_of_a_newer_release_flushes_its_shard_and_is_never_ignored(
     assert_eq!(pair.far.stats().events[Lane::Bulk.index()].flushes, before + 1);
     assert_eq!(read(&pair.far, 0).await, Some(0), "and read again");
     pair.shutdown().await;
+}
+
+/// A clock whose idea of the date is wrong.
+struct WrongDate(SystemClock, i64);
+
+impl Clock for WrongDate {
+    fn now(&self) -> Moment {
+        self.0.now()
+    }
+
+    fn ceiling(&self, deadline: Moment) -> Moment {
+        self.0.ceiling(deadline)
+    }
+
+    fn unix_millis(&self) -> u64 {
+        self.0.unix_millis().saturating_add_signed(self.1)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s33_dates_that_are_an_hour_wrong_either_way_change_no_order_and_end_no_life() {
+    const HOUR: i64 = 3_600_000;
+    let server = Server::start().await;
+    let node = |wrong| warm_by(server.settings(), Arc::new(WrongDate(SystemClock::new(), wrong)));
+    let nodes = [node(HOUR).await, node(-HOUR).await];
+    for round in 0..20 {
+        let (writer, reader) = (&nodes[round % 2], &nodes[1 - round % 2]);
+        let value = 1_000 + round as u64;
+        writer.put(&key(1), value).await.expect("put");
+        eventually("the newest counts", PATIENCE, async || {
+            read(reader, 1).await == Some(value)
+        })
+        .await;
+        assert_eq!(read(writer, 1).await, Some(value));
+    }
+    let hits = |node: &EdgeCache| -> u64 {
+        let namespaces = node.stats().namespaces;
+        namespaces.iter().map(|(_, counts)| counts.l1_hits).sum()
+    };
+    for node in &nodes {
+        let before = hits(node);
+        assert_eq!(read(node, 1).await, Some(1_019));
+        assert_eq!(hits(node), before + 1, "it lives in memory");
+        node.shutdown().await;
+    }
 }

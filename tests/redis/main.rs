@@ -2,12 +2,21 @@
 //!
 //! Real time passes here, and nobody waits for it blindly: a test waits for a condition, with a deadline.
 
+mod bookings;
+mod bookings_demo;
+mod bookings_stress;
+mod cluster;
 mod conformance;
 mod connections;
+mod encryption;
 mod failovers;
 mod failures;
 mod faults;
+mod migrations;
 mod nodes;
+mod processes;
+mod promotions;
 mod proxy;
 mod refusals;
+mod sentinel;
 mod server;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_core::{Key, Namespace, Permille, Policy};
+use cache_core::{Clock, Key, Namespace, Permille, Policy, SystemClock};
 use cache_l1::MemoryStores;
 use cache_redis::{RedisTier, Settings};
 use edge_cache::{EdgeCache, Ports, Rules, Timing};
@@ -43,12 +43,17 @@ pub(crate) fn cold(settings: Settings) -> EdgeCache {
 }
 
 /// The same, with a rule of the protocol taken out.
-fn cold_under(mut settings: Settings, rules: Rules) -> EdgeCache {
+fn cold_under(settings: Settings, rules: Rules) -> EdgeCache {
+    cold_by(settings, rules, Arc::new(SystemClock::new()))
+}
+
+fn cold_by(mut settings: Settings, rules: Rules, clock: Arc<dyn Clock>) -> EdgeCache {
     settings.response_timeout = Duration::from_millis(300);
     settings.connect_timeout = Duration::from_millis(500);
     settings.longest_pause = Duration::from_millis(200);
     let tier = Arc::new(RedisTier::new(settings).expect("right settings"));
-    let ports = Ports::new(Arc::new(MemoryStores), tier.clone(), tier);
+    let mut ports = Ports::new(Arc::new(MemoryStores), tier.clone(), tier);
+    ports.clock = clock;
     EdgeCache::builder(ports)
         .timing(TIMING)
         .rules(rules)
@@ -58,7 +63,12 @@ fn cold_under(mut settings: Settings, rules: Rules) -> EdgeCache {
 
 /// A cache that follows every shard.
 pub(crate) async fn warm(settings: Settings) -> EdgeCache {
-    let node = cold(settings);
+    warm_by(settings, Arc::new(SystemClock::new())).await
+}
+
+/// The same with a clock of its own.
+pub(crate) async fn warm_by(settings: Settings, clock: Arc<dyn Clock>) -> EdgeCache {
+    let node = cold_by(settings, Rules::default(), clock);
     assert!(
         node.ready(PATIENCE).await,
         "a node over a healthy server becomes ready"

@@ -24,6 +24,8 @@ pub(crate) enum Passage {
     Swallowed,
     /// They arrive this much later.
     Late(Duration),
+    /// What the server takes back is kept from the node, and nothing else: it goes on asking, and is answered.
+    WithoutTakebacks,
     /// This many more pass, and then the connection is reset: a frame is cut in the middle.
     CutAfter(usize),
 }
@@ -44,6 +46,7 @@ struct State {
     data: Weather,
     bus: Weather,
     connections: u64,
+    swallowed: u64,
 }
 
 /// Which connections are meant.
@@ -70,6 +73,7 @@ impl Proxy {
             data: Weather::default(),
             bus: Weather::default(),
             connections: 0,
+            swallowed: 0,
         }));
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, Arc::clone(&state)));
@@ -105,6 +109,11 @@ impl Proxy {
             let next = state.connections;
             state.of(kind).oldest = next;
         });
+    }
+
+    /// How many channels were taken back without the node being told.
+    pub(crate) fn swallowed(&self) -> u64 {
+        self.state.borrow().swallowed
     }
 
     /// Refuses new connections, or takes them again.
@@ -167,6 +176,7 @@ async fn carry(node: TcpStream, number: u64, state: Arc<watch::Sender<State>>) {
             number,
             up: true,
             state: state.subscribe(),
+            tell: Arc::clone(&state),
             kind: Arc::clone(&kind),
         },
     );
@@ -177,6 +187,7 @@ async fn carry(node: TcpStream, number: u64, state: Arc<watch::Sender<State>>) {
             number,
             up: false,
             state: state.subscribe(),
+            tell: Arc::clone(&state),
             kind,
         },
     );
@@ -191,6 +202,7 @@ struct Way {
     number: u64,
     up: bool,
     state: watch::Receiver<State>,
+    tell: Arc<watch::Sender<State>>,
     kind: Arc<watch::Sender<Kind>>,
 }
 
@@ -222,6 +234,7 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut way: Way) {
         };
         let Ok(count @ 1..) = read else { return };
         let mut bytes = &buffer[..count];
+        let rest;
         if way.up && bytes.windows(10).any(|word| word == b"SSUBSCRIBE") {
             way.kind.send_replace(Kind::Bus);
         }
@@ -229,6 +242,18 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut way: Way) {
             None => return,
             Some(Passage::Swallowed) => continue,
             Some(Passage::Late(delay)) => sleep_until(Instant::now() + delay).await,
+            Some(Passage::WithoutTakebacks) => {
+                let taken;
+                (rest, taken) = without_takebacks(bytes);
+                if taken > 0 {
+                    // Nobody waits for this: only the count changes.
+                    way.tell.send_if_modified(|state| {
+                        state.swallowed += taken;
+                        false
+                    });
+                }
+                bytes = &rest;
+            }
             Some(Passage::CutAfter(limit)) => {
                 bytes = &bytes[..count.min(limit.saturating_sub(passed))];
                 passed += bytes.len();
@@ -251,4 +276,25 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut way: Way) {
             return;
         }
     }
+}
+
+/// The same without pushes that take a channel back, and how many there were. They come in one piece, since the server
+/// writes them in one go.
+fn without_takebacks(bytes: &[u8]) -> (Vec<u8>, u64) {
+    const BEGIN: &[u8] = b">3\r\n$12\r\nsunsubscribe\r\n";
+    let (mut rest, mut taken, mut at) = (Vec::with_capacity(bytes.len()), 0, 0);
+    while at < bytes.len() {
+        if bytes[at..].starts_with(BEGIN) {
+            // What follows is the channel's length, the channel, and a count: three lines.
+            let lines = bytes[at + BEGIN.len()..]
+                .split_inclusive(|byte| *byte == b'\n')
+                .take(3);
+            at += BEGIN.len() + lines.map(<[u8]>::len).sum::<usize>();
+            taken += 1;
+        } else {
+            rest.push(bytes[at]);
+            at += 1;
+        }
+    }
+    (rest, taken)
 }

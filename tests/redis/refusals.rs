@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use cache_core::{ErrorKind, Lane, Op, ReadFrom, Shard, SharedStore, StoreError};
-use cache_redis::{Finding, RedisTier, Settings};
+use cache_redis::{Address, Finding, RedisTier, Servers, Settings};
 use std::sync::Arc;
 use testkit::{Scribe, keys_in, sealed, shards_in};
 
@@ -229,4 +229,52 @@ async fn a_busy_server_refuses_and_nothing_happens() {
     tokio::time::timeout(Duration::from_secs(5), scribe.flush())
         .await
         .expect("it takes steps again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_still_loading_is_unavailable_until_it_has_loaded() {
+    // Every key takes a while, and clients are answered in between.
+    let slow = [
+        "--key-load-delay",
+        "1000",
+        "--loading-process-events-interval-bytes",
+        "1024",
+    ];
+    let server = Server::start_with(&[&["--enable-debug-command", "yes"][..], &slow].concat()).await;
+    let fill = "for i = 1, 3000 do redis.call('SET', 'filler:' .. i, string.rep('x', 100)) end";
+    server.command(&["EVAL", fill, "0"]).await;
+    let mut operator = server.connect().await;
+    let reload = tokio::spawn(async move {
+        // Nobody waits for the answer: that it loads is seen from outside.
+        let _: Result<(), _> = redis::cmd("DEBUG").arg("RELOAD").query_async(&mut operator).await;
+    });
+    let tier = tier(server.settings());
+    eventually("it says that it is loading", PATIENCE, async || {
+        attempt(&tier).await.is_err_and(|error| {
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+            error.to_string().contains("is loading")
+        })
+    })
+    .await;
+    eventually("it has loaded", PATIENCE, async || attempt(&tier).await.is_ok()).await;
+    reload.await.expect("it was told to");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_a_cluster_is_not_used_as_a_single_server_nor_the_other_way_round() {
+    let (alone, member) = (
+        Server::start().await,
+        Server::start_with(&["--cluster-enabled", "yes"]).await,
+    );
+    let refused = attempt(&tier(member.settings()))
+        .await
+        .expect_err("one of a cluster");
+    assert_eq!(refused.kind(), ErrorKind::Rejected);
+    assert!(refused.to_string().contains("redis-cluster://"), "{refused}");
+    let there = Address::new(&alone.host, alone.port);
+    let refused = attempt(&tier(Settings::of(Servers::Cluster(vec![there]))))
+        .await
+        .expect_err("none of a cluster");
+    assert_eq!(refused.kind(), ErrorKind::Rejected);
+    assert!(refused.to_string().contains("redis://host"), "{refused}");
 }

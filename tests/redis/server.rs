@@ -16,7 +16,7 @@ pub(crate) struct Server {
     container: Option<ContainerAsync<GenericImage>>,
     pub(crate) host: String,
     pub(crate) port: u16,
-    inside: String,
+    pub(crate) inside: String,
 }
 
 impl Server {
@@ -27,21 +27,39 @@ impl Server {
 
     /// A server with further options of its command line.
     pub(crate) async fn start_with(options: &[&str]) -> Self {
+        Self::start_on(&[], options).await
+    }
+
+    /// The same with files, each a path inside and its text.
+    pub(crate) async fn start_on(files: &[(&str, &str)], options: &[&str]) -> Self {
+        let quiet = ["redis-server", "--save", "", "--protected-mode", "no"];
+        let words: Vec<_> = quiet.iter().chain(options).copied().collect();
+        Self::run(files, &words, "Ready to accept connections").await
+    }
+
+    /// A Sentinel with this file, which it also writes to.
+    pub(crate) async fn start_sentinel(configuration: &str) -> Self {
+        let path = "/data/sentinel.conf";
+        let words = ["redis-server", path, "--sentinel", "--protected-mode", "no"];
+        Self::run(&[(path, configuration)], &words, "+monitor master").await
+    }
+
+    async fn run(files: &[(&str, &str)], words: &[&str], ready: &str) -> Self {
         let image = environment("TEST_REDIS_IMAGE").unwrap_or_else(|| "redis:7.0".to_owned());
         let (name, tag) = image.rsplit_once(':').unwrap_or((&image, "latest"));
         let port = ContainerPort::Tcp(6379);
-        let quiet = ["redis-server", "--save", "", "--protected-mode", "no"];
-        let container = GenericImage::new(name, tag)
+        let mut request = GenericImage::new(name, tag)
             .with_exposed_port(port)
-            .with_wait_for(WaitFor::message_on_stdout("Ready to accept connections"))
+            .with_wait_for(WaitFor::message_on_stdout(ready))
             // Named, so that its address there can be asked for.
             .with_network("bridge")
-            .with_cmd(quiet.iter().chain(options).copied())
-            .start()
-            .await
-            .unwrap_or_else(|error| {
-                panic!("cannot start {image}; `cargo xtask test-integration` provides it: {error}")
-            });
+            .with_cmd(words.iter().copied());
+        for (path, text) in files {
+            request = request.with_copy_to(*path, text.as_bytes().to_vec());
+        }
+        let container = request.start().await.unwrap_or_else(|error| {
+            panic!("cannot start {image}; `cargo xtask test-integration` provides it: {error}")
+        });
         let inside = container
             .get_bridge_ip_address()
             .await
@@ -85,6 +103,11 @@ impl Server {
             .query_async(&mut self.connect().await)
             .await
             .unwrap_or_else(|error| panic!("{words:?}: {error}"))
+    }
+
+    /// Whether it was not killed.
+    pub(crate) const fn is_up(&self) -> bool {
+        self.container.is_some()
     }
 
     /// Kills it, as `kill -9` does.
@@ -143,6 +166,11 @@ impl Server {
     /// Becomes a replica of another server, and waits until it holds a copy.
     pub(crate) async fn follow(&self, master: &Self) {
         self.command(&["REPLICAOF", &master.inside, "6379"]).await;
+        self.holds_a_copy().await;
+    }
+
+    /// Waits until it holds a copy of its master.
+    pub(crate) async fn holds_a_copy(&self) {
         crate::nodes::eventually("the replica has a copy", Duration::from_secs(20), async || {
             let info: String =
                 redis::from_redis_value(self.command(&["INFO", "replication"]).await).expect("text");

@@ -47,11 +47,14 @@ pub(crate) fn table(rows: &[Row]) -> Table {
         "G1",
         "G2",
         "G3",
+        "understated",
+        "G5",
         "stale at the end",
         "bad seeds",
         "oldest",
         "flushes",
         "replays",
+        "collapses",
         "reads per CPU second",
     ]);
     for row in rows {
@@ -69,6 +72,8 @@ pub(crate) fn table(rows: &[Row]) -> Table {
             breaches(Breach::OwnWrite),
             breaches(Breach::Backwards),
             breaches(Breach::TooOld),
+            breaches(Breach::Understated),
+            breaches(Breach::FilledOver),
             breaches(Breach::NeverCaughtUp),
             row.bad.to_string(),
             format!(
@@ -78,6 +83,7 @@ pub(crate) fn table(rows: &[Row]) -> Table {
             ),
             verdict.flushes.to_string(),
             verdict.replays.to_string(),
+            verdict.collapses.to_string(),
             format!("{:.0}", verdict.reads as f64 / row.processor.as_secs_f64()),
         ]);
     }

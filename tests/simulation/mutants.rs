@@ -3,7 +3,7 @@
 use tests::simulation::{MUTANTS, Trace, simulate};
 
 /// Seeds tried before a mutant counts as unnoticed.
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 120;
 
 #[test]
 fn every_mutant_is_noticed() {

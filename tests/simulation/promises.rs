@@ -19,7 +19,7 @@ fn every_promise_holds_under_every_profile() {
             );
             sum.add(&verdict);
         }
-        assert!(sum.reads > 1_000 * SEEDS, "hardly anything was read: {sum:?}");
+        assert!(sum.reads > 500 * SEEDS, "hardly anything was read: {sum:?}");
         assert!(sum.oldest <= TIMING.lease, "{sum:?}");
     }
 }

@@ -5,11 +5,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_core::{LocalStores, SharedStore, SystemEntropy};
+use cache_core::{Clock, LocalStores, SharedStore, SystemEntropy};
 use cache_l1::MemoryStores;
 use cache_memory::{Hub, Witness};
 use edge_cache::{EdgeCache, EdgeCacheBuilder, Ports, Rules, Timing};
 use testkit::VirtualClock;
+
+use crate::{Process, Turn};
 
 /// A node's cache.
 pub type Node = EdgeCache;
@@ -28,12 +30,18 @@ pub struct FleetOptions {
     pub timing: Timing,
     /// Events the backend's logs keep.
     pub log_len: usize,
+    /// Invalidations a node may owe; more, and a shard is flushed.
+    pub outbox: usize,
+    /// Events of a lane that may wait on a node; more, and their shards are flushed.
+    pub event_queue: usize,
     /// Rules of the protocol; all, unless a mutant is wanted.
     pub rules: Rules,
     /// Is told of every effect.
     pub witness: Option<Arc<dyn Witness>>,
     /// Replaces the nodes' memory.
     pub local: Option<Wrap<dyn LocalStores>>,
+    /// Replaces the nodes' clocks.
+    pub clock: Option<Wrap<dyn Clock>>,
     /// Replaces the nodes' way to the shared store.
     pub shared: Option<Wrap<dyn SharedStore>>,
 }
@@ -45,9 +53,12 @@ impl Default for FleetOptions {
             seed: 1,
             timing: Timing::default(),
             log_len: 4096,
+            outbox: 10_000,
+            event_queue: 10_000,
             rules: Rules::default(),
             witness: None,
             local: None,
+            clock: None,
             shared: None,
         }
     }
@@ -59,6 +70,8 @@ pub struct Fleet {
     pub hub: Hub,
     /// The nodes; the name of node `i` on the wire is `node-i`.
     pub nodes: Vec<Node>,
+    /// The processes they run in, for stopping them.
+    pub processes: Vec<Arc<Process>>,
     options: FleetOptions,
     clock: Arc<VirtualClock>,
 }
@@ -96,6 +109,7 @@ impl Fleet {
         let mut fleet = Self {
             hub,
             nodes: Vec::new(),
+            processes: Vec::new(),
             options,
             clock,
         };
@@ -107,27 +121,42 @@ impl Fleet {
 
     /// Starts one node more, without waiting until it follows every shard.
     pub fn join(&mut self, register: impl Fn(EdgeCacheBuilder) -> EdgeCacheBuilder) -> &Node {
-        let (options, index) = (&self.options, self.nodes.len());
+        let index = self.nodes.len();
+        self.processes.push(Arc::default());
+        self.nodes.push(self.life(index, 0, register));
+        &self.nodes[index]
+    }
+
+    /// A process of a node: the first of its lives, or a later one, which knows nothing of those before.
+    pub fn life(
+        &self,
+        index: usize,
+        life: u64,
+        register: impl Fn(EdgeCacheBuilder) -> EdgeCacheBuilder,
+    ) -> Node {
+        fn wrapped<T: ?Sized>(wrap: &Option<Wrap<T>>, port: Arc<T>) -> Arc<T> {
+            wrap.as_ref().map_or(Arc::clone(&port), |wrap| wrap(port))
+        }
+        let options = &self.options;
         let endpoint = Arc::new(self.hub.endpoint(format!("node-{index}")));
-        let local: Arc<dyn LocalStores> = Arc::new(MemoryStores);
-        let shared: Arc<dyn SharedStore> = endpoint.clone();
         let mut ports = Ports::new(
-            options.local.as_ref().map_or(local.clone(), |wrap| wrap(local)),
-            options
-                .shared
-                .as_ref()
-                .map_or(shared.clone(), |wrap| wrap(shared)),
+            wrapped(&options.local, Arc::new(MemoryStores)),
+            wrapped(&options.shared, endpoint.clone()),
             endpoint,
         );
-        ports.clock = self.clock.clone();
-        ports.entropy = Arc::new(SystemEntropy::seeded(options.seed ^ ((index as u64 + 1) << 48)));
+        ports.clock = wrapped(&options.clock, self.clock.clone());
+        let place = ((index as u64 + 1) << 48) ^ (life << 32);
+        ports.entropy = Arc::new(SystemEntropy::seeded(options.seed ^ place));
+        let process = Arc::clone(&self.processes[index]);
         let builder = EdgeCache::builder(ports)
             .node(format!("node-{index}"))
             .region("test")
             .timing(options.timing)
+            .outbox(options.outbox, 8 << 20)
+            .event_queue(options.event_queue)
+            .hold_tasks(Arc::new(move |task| Box::pin(process.run(Turn::Later, task))))
             .rules(options.rules);
-        self.nodes.push(register(builder).start());
-        &self.nodes[index]
+        register(builder).start()
     }
 
     /// Shuts every node down.

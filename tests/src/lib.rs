@@ -5,10 +5,13 @@
 
 mod fleet;
 pub mod postgres;
+mod process;
+pub mod redis;
 pub mod simulation;
 pub mod stress;
 
 pub use fleet::{Fleet, FleetOptions, Node, Wrap};
+pub use process::{Process, Turn};
 
 /// The example of the README, compiled and run with the documentation's tests.
 #[cfg(doctest)]

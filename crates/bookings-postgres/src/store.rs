@@ -9,12 +9,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use deadpool_postgres::{Object, Pool, Transaction};
 use futures_util::future::BoxFuture;
-use marketplace::bookings::{BookingRequest, Timeline};
+use marketplace::bookings::{BookingDecider, BookingRequest, Timeline};
 use marketplace::{
-    Booking, BookingGroups, BookingId, BookingLedger, BookingLedgerError, BookingOutcome, BookingStore,
-    BookingStoreError, BookingTerms, CancelRequest, Changes, CompleteRequest, ConfirmRequest,
-    ConfirmSeveralRequest, Cursor, ErrorKind, ExtendRequest, Fence, GpuId, Guarantee, HoldRequest,
-    HoldSeveralRequest, Interval, Occupancy, PriceVersion, StoreTime,
+    Booking, BookingId, BookingLedger, BookingLedgerError, BookingOutcome, BookingStoreError, Changes,
+    Cursor, ErrorKind, Fence, GpuId, Guarantee, Interval, Occupancy, PriceVersion, StoreTime,
 };
 
 use crate::fault::Fault;
@@ -31,7 +29,7 @@ use crate::{decision, feed, migration, rows};
 ///   [`Uncertain`](BookingOutcome::Uncertain); the same request under the same key tells what became of it.
 /// * **Cancel-safe.** Dropping a call's future leaves its request decided or not, and its key tells which.
 /// * **Kept.** Keys are forgotten after [`KEY_RETENTION`](marketplace::KEY_RETENTION) and the change log reaches back
-///   seven days, both when [`expire_holds`](BookingStore::expire_holds) is called; bookings are records and are never
+///   seven days, both when [`expire_holds`](marketplace::BookingStore::expire_holds) is called; bookings are records and are never
 ///   deleted.
 pub struct PostgresBookings {
     deciding: Pool,
@@ -116,16 +114,6 @@ impl PostgresBookings {
             Err(_) => Err(Fault::Silent),
         }
     }
-
-    async fn decide(&self, request: BookingRequest) -> Result<BookingOutcome, BookingStoreError> {
-        let time = self.time.clone();
-        let decided = self
-            .transact(&self.deciding, move |transaction| {
-                Box::pin(async move { decision::decide_once(transaction, &time, &request).await })
-            })
-            .await?;
-        Ok(decided.unwrap_or(BookingOutcome::Uncertain))
-    }
 }
 
 fn unanswered() -> BookingStoreError {
@@ -136,20 +124,18 @@ fn unanswered() -> BookingStoreError {
 }
 
 #[async_trait]
-impl BookingStore for PostgresBookings {
-    async fn hold(&self, request: HoldRequest) -> Result<BookingOutcome, BookingStoreError> {
-        self.decide(request.into()).await
+impl BookingDecider for PostgresBookings {
+    async fn decide(&self, request: BookingRequest) -> Result<BookingOutcome, BookingStoreError> {
+        let time = self.time.clone();
+        let decided = self
+            .transact(&self.deciding, move |transaction| {
+                Box::pin(async move { decision::decide_once(transaction, &time, &request).await })
+            })
+            .await?;
+        Ok(decided.unwrap_or(BookingOutcome::Uncertain))
     }
 
-    async fn confirm(&self, request: ConfirmRequest) -> Result<BookingOutcome, BookingStoreError> {
-        self.decide(request.into()).await
-    }
-
-    async fn cancel(&self, request: CancelRequest) -> Result<BookingOutcome, BookingStoreError> {
-        self.decide(request.into()).await
-    }
-
-    async fn expire_holds(&self, limit: usize) -> Result<usize, BookingStoreError> {
+    async fn expire(&self, limit: usize) -> Result<usize, BookingStoreError> {
         let mut expired = 0;
         while expired < limit {
             let at_once = (limit - expired).min(EXPIRED_AT_ONCE);
@@ -174,7 +160,7 @@ impl BookingStore for PostgresBookings {
         Ok(expired)
     }
 
-    async fn reprice(&self, gpu: &GpuId, version: PriceVersion) -> Result<(), BookingStoreError> {
+    async fn note_price(&self, gpu: &GpuId, version: PriceVersion) -> Result<(), BookingStoreError> {
         let (gpu, version) = (gpu.clone(), version.0.cast_signed());
         self.transact(&self.deciding, move |transaction| {
             Box::pin(async move {
@@ -194,33 +180,8 @@ impl BookingStore for PostgresBookings {
         .ok_or_else(unanswered)
     }
 
-    fn guarantee(&self) -> Guarantee {
+    fn promises(&self) -> Guarantee {
         self.guarantee
-    }
-}
-
-#[async_trait]
-impl BookingGroups for PostgresBookings {
-    async fn hold_several(&self, request: HoldSeveralRequest) -> Result<BookingOutcome, BookingStoreError> {
-        self.decide(request.into()).await
-    }
-
-    async fn confirm_several(
-        &self,
-        request: ConfirmSeveralRequest,
-    ) -> Result<BookingOutcome, BookingStoreError> {
-        self.decide(request.into()).await
-    }
-}
-
-#[async_trait]
-impl BookingTerms for PostgresBookings {
-    async fn extend(&self, request: ExtendRequest) -> Result<BookingOutcome, BookingStoreError> {
-        self.decide(request.into()).await
-    }
-
-    async fn complete(&self, request: CompleteRequest) -> Result<BookingOutcome, BookingStoreError> {
-        self.decide(request.into()).await
     }
 }
 

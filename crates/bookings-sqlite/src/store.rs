@@ -6,12 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use marketplace::bookings::BookingRequest;
+use marketplace::bookings::{BookingDecider, BookingRequest};
 use marketplace::{
-    Booking, BookingGroups, BookingId, BookingLedger, BookingLedgerError, BookingOutcome, BookingStore,
-    BookingStoreError, BookingTerms, CancelRequest, Changes, CompleteRequest, ConfirmRequest,
-    ConfirmSeveralRequest, Cursor, ErrorKind, ExtendRequest, GpuId, Guarantee, HoldRequest,
-    HoldSeveralRequest, Interval, Occupancy, PriceVersion, StoreClock, StoreTime,
+    Booking, BookingId, BookingLedger, BookingLedgerError, BookingOutcome, BookingStoreError, Changes,
+    Cursor, ErrorKind, GpuId, Guarantee, Interval, Occupancy, PriceVersion, StoreClock, StoreTime,
 };
 
 use crate::fault::Fault;
@@ -26,7 +24,7 @@ use crate::{decision, ledger, rows};
 /// * **Cancel-safe.** Dropping a call's future leaves its request decided or not; the same request under the same key
 ///   tells which.
 /// * **Kept.** Keys are forgotten after [`KEY_RETENTION`](marketplace::KEY_RETENTION) and the change log reaches back
-///   seven days, both when [`expire_holds`](BookingStore::expire_holds) is called; bookings are records and are never
+///   seven days, both when [`expire_holds`](marketplace::BookingStore::expire_holds) is called; bookings are records and are never
 ///   deleted.
 pub struct SqliteBookings {
     clock: Arc<dyn StoreClock>,
@@ -57,7 +55,14 @@ impl SqliteBookings {
             BookingStoreError::new(kind, format!("{} cannot be used", path.display())).caused_by(error)
         })
     }
+}
 
+fn not_committed() -> BookingStoreError {
+    BookingStoreError::new(ErrorKind::Unavailable, "the transaction was not committed")
+}
+
+#[async_trait]
+impl BookingDecider for SqliteBookings {
     async fn decide(&self, request: BookingRequest) -> Result<BookingOutcome, BookingStoreError> {
         let clock = Arc::clone(&self.clock);
         let decided = self
@@ -70,27 +75,8 @@ impl SqliteBookings {
             (_, Ended::Undone) => Err(not_committed()),
         }
     }
-}
 
-fn not_committed() -> BookingStoreError {
-    BookingStoreError::new(ErrorKind::Unavailable, "the transaction was not committed")
-}
-
-#[async_trait]
-impl BookingStore for SqliteBookings {
-    async fn hold(&self, request: HoldRequest) -> Result<BookingOutcome, BookingStoreError> {
-        self.decide(request.into()).await
-    }
-
-    async fn confirm(&self, request: ConfirmRequest) -> Result<BookingOutcome, BookingStoreError> {
-        self.decide(request.into()).await
-    }
-
-    async fn cancel(&self, request: CancelRequest) -> Result<BookingOutcome, BookingStoreError> {
-        self.decide(request.into()).await
-    }
-
-    async fn expire_holds(&self, limit: usize) -> Result<usize, BookingStoreError> {
+    async fn expire(&self, limit: usize) -> Result<usize, BookingStoreError> {
         let clock = Arc::clone(&self.clock);
         let expired = self
             .writer
@@ -102,7 +88,7 @@ impl BookingStore for SqliteBookings {
         }
     }
 
-    async fn reprice(&self, gpu: &GpuId, version: PriceVersion) -> Result<(), BookingStoreError> {
+    async fn note_price(&self, gpu: &GpuId, version: PriceVersion) -> Result<(), BookingStoreError> {
         let gpu = gpu.clone();
         let noted = self
             .writer
@@ -114,33 +100,8 @@ impl BookingStore for SqliteBookings {
         }
     }
 
-    fn guarantee(&self) -> Guarantee {
+    fn promises(&self) -> Guarantee {
         Guarantee::DurableLinearizable
-    }
-}
-
-#[async_trait]
-impl BookingGroups for SqliteBookings {
-    async fn hold_several(&self, request: HoldSeveralRequest) -> Result<BookingOutcome, BookingStoreError> {
-        self.decide(request.into()).await
-    }
-
-    async fn confirm_several(
-        &self,
-        request: ConfirmSeveralRequest,
-    ) -> Result<BookingOutcome, BookingStoreError> {
-        self.decide(request.into()).await
-    }
-}
-
-#[async_trait]
-impl BookingTerms for SqliteBookings {
-    async fn extend(&self, request: ExtendRequest) -> Result<BookingOutcome, BookingStoreError> {
-        self.decide(request.into()).await
-    }
-
-    async fn complete(&self, request: CompleteRequest) -> Result<BookingOutcome, BookingStoreError> {
-        self.decide(request.into()).await
     }
 }
 

@@ -47,7 +47,7 @@ pub mod mock;
 pub use bus::{
     BusLink, BusMessage, ChangedKey, EventBus, EventOp, HeadOf, Heads, Inbox, LogEntry, Replay, WireEvent,
 };
-pub use codec::{BincodeCodec, Codec, CodecId, JsonCodec, Visit, decode_value, encode_value};
+pub use codec::{BincodeCodec, Codec, CodecId, JsonCodec, NativeFormat, Visit, decode_value, encode_value};
 pub use entropy::{Entropy, SystemEntropy};
 pub use entry::{Entry, EntryValue};
 pub use envelope::{Envelope, EnvelopeError, Payload, open, seal};

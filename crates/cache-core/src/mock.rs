@@ -11,8 +11,8 @@ use mockall::mock;
 use crate::{
     Adopted, Adoption, Begun, BusError, BusLink, BusMessage, CacheKey, Clock, Codec, CodecError, CodecId,
     Entropy, Entry, EventBus, FillBegun, FillCommitted, FillToken, Finished, Flight, Heads, Inbox, Lane,
-    Lineage, LocalLimits, LocalStore, LocalStores, LocalUsage, Moment, NewRecord, ReadFrom, Record,
-    Replacement, Replay, Reply, Seq, Shard, SharedStore, StoreDescription, StoreError, Ticket, Write,
+    Lineage, LocalLimits, LocalStore, LocalStores, LocalUsage, Moment, NativeFormat, NewRecord, ReadFrom,
+    Record, Replacement, Replay, Reply, Seq, Shard, SharedStore, StoreDescription, StoreError, Ticket, Write,
     Written,
 };
 
@@ -101,6 +101,7 @@ mock! {
     pub Codec {}
     impl Codec for Codec {
         fn id(&self) -> CodecId;
+        fn native(&self) -> Option<NativeFormat>;
         fn encode(&self, value: &dyn erased_serde::Serialize, into: &mut Vec<u8>) -> Result<(), CodecError>;
         fn decode<'a>(&self, bytes: &[u8], visit: &mut crate::codec::Visit<'a>) -> Result<(), CodecError>;
     }

@@ -35,6 +35,19 @@ impl Hub {
         self.change(node, |condition| condition.frozen_until = Some(until));
     }
 
+    /// Stalls everything from a node, requests and questions over the bus. It all goes out when the time is over. What is
+    /// sent to the node still arrives.
+    pub fn stall(&self, node: impl AsRef<str>, span: Duration) {
+        let until = Instant::now() + span;
+        self.change(node, |condition| condition.stalled_until = Some(until));
+    }
+
+    /// Makes the servers' clock run this many milliseconds ahead of the hub's, or behind it where that is negative. What
+    /// the servers keep ends by their clock; nothing else is by it.
+    pub fn set_clock_ahead(&self, millis: i64) {
+        self.servers.clock_ahead.store(millis, Ordering::Relaxed);
+    }
+
     /// Cuts connections of a node, without either side being told. What is on its way is lost with them. A second
     /// cut takes the place of the first.
     pub fn partition(&self, node: impl AsRef<str>, cut: Cut) {

@@ -91,9 +91,14 @@ impl Dice {
         } else {
             Fate::Answered
         };
+        let out = self.draw(self.faults.request_delay.clone());
+        let mut back = self.draw(self.faults.request_delay.clone());
+        if self.roll(self.faults.late_reply) {
+            back += self.draw(self.faults.tail_delay.clone());
+        }
         Journey {
-            out: self.draw(self.faults.request_delay.clone()),
-            back: self.draw(self.faults.request_delay.clone()),
+            out,
+            back,
             fate,
             timeout: self.faults.timeout,
         }

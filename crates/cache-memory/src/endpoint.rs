@@ -12,7 +12,6 @@ use cache_core::{
     Inbox, Lane, Lineage, NewRecord, NodeId, Op, ReadFrom, Record, Reply, Seq, Shard, SharedStore,
     StoreDescription, StoreError, Write, Written,
 };
-use tokio::sync::oneshot;
 
 use crate::dice::Fate;
 use crate::link::{Link, wait};
@@ -65,7 +64,7 @@ impl Endpoint {
     }
 
     /// Runs a request over the wire: at once when it is calm, else through its cut, its delays and its losses.
-    /// `if_lost` is what a missing reply means for this request.
+    /// `if_lost` is what a missing reply means for this request. One that its caller has given up still arrives.
     async fn request<T: Send + 'static>(
         &self,
         if_lost: ErrorKind,
@@ -75,53 +74,35 @@ impl Endpoint {
             return Ok(run(&self.servers));
         }
         let journey = locked(&self.servers.dice).journey();
-        if self.wire.is_data_cut() {
-            wait(journey.timeout).await;
-            return Err(StoreError::new(
-                ErrorKind::Unavailable,
-                "no connection to the server",
-            ));
-        }
-        let answer = match journey.fate {
-            Fate::RequestLost => None,
-            Fate::Answered | Fate::ReplyLost => self.send(journey.out, run).await,
-        };
-        wait(journey.back).await;
-        self.wire.thawed().await;
-        match answer {
-            Some(answer) if journey.fate == Fate::Answered && !self.wire.is_data_cut() => Ok(answer),
-            _ => {
+        let (servers, wire) = (Arc::downgrade(&self.servers), Arc::clone(&self.wire));
+        let travels = async move {
+            if wire.is_data_cut() {
                 wait(journey.timeout).await;
-                Err(StoreError::new(if_lost, "the server did not answer"))
+                return Err(StoreError::new(
+                    ErrorKind::Unavailable,
+                    "no connection to the server",
+                ));
             }
-        }
-    }
-
-    /// Lets a request arrive after `out`, even when the caller has given up by then.
-    async fn send<T: Send + 'static>(
-        &self,
-        out: Duration,
-        run: impl FnOnce(&Servers) -> T + Send + 'static,
-    ) -> Option<T> {
-        if out.is_zero() {
-            return Some(run(&self.servers));
-        }
-        let (reply, answer) = oneshot::channel();
-        // Weak: requests on their way do not keep the servers alive that own them.
-        let servers = Arc::downgrade(&self.servers);
-        let arrives = async move {
-            wait(out).await;
-            if let Some(servers) = servers.upgrade() {
-                // Nobody may be waiting any more; that is the point.
-                let _ = reply.send(run(&servers));
+            let answer = match journey.fate {
+                Fate::RequestLost => None,
+                Fate::Answered | Fate::ReplyLost => {
+                    wire.sendable().await;
+                    wait(journey.out).await;
+                    servers.upgrade().map(|servers| run(&servers))
+                }
+            };
+            wait(journey.back).await;
+            wire.thawed().await;
+            match answer {
+                Some(answer) if journey.fate == Fate::Answered && !wire.is_data_cut() => Ok(answer),
+                _ => {
+                    wait(journey.timeout).await;
+                    Err(StoreError::new(if_lost, "the server did not answer"))
+                }
             }
         };
-        {
-            let mut requests = locked(&self.servers.requests);
-            while requests.try_join_next().is_some() {}
-            requests.spawn(arrives);
-        }
-        answer.await.ok()
+        let gone = || Err(StoreError::new(if_lost, "the servers are gone"));
+        self.servers.carry(travels).await.unwrap_or_else(gone)
     }
 }
 

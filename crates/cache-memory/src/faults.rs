@@ -45,6 +45,8 @@ pub struct Faults {
     pub lost_request: Permille,
     /// Share of replies that never arrive: the effect happened. Changes fail as uncertain, reads as unavailable.
     pub lost_reply: Permille,
+    /// Share of replies that take [`Faults::tail_delay`] in addition.
+    pub late_reply: Permille,
     /// Share of reads from [`Any`](cache_core::ReadFrom::Any) copy that a lagging replica answers. It may lag behind
     /// an adoption, and then shows the old lineage, or no head.
     pub lagging_read: Permille,
@@ -67,6 +69,7 @@ impl Faults {
         request_delay: Duration::ZERO..=Duration::ZERO,
         lost_request: Permille(0),
         lost_reply: Permille(0),
+        late_reply: Permille(0),
         lagging_read: Permille(0),
         lag: 8,
         timeout: Duration::from_secs(1),
@@ -81,6 +84,7 @@ impl Faults {
             self.tail,
             self.lost_request,
             self.lost_reply,
+            self.late_reply,
             self.lagging_read,
         ];
         shares.iter().all(|share| share.0 == 0)

@@ -12,6 +12,7 @@ use tokio::time::sleep;
 use crate::dice::Fate;
 use crate::servers::{Servers, locked};
 use crate::subscription::Subscription;
+use crate::wire::Wire;
 
 /// One living subscription.
 pub(crate) struct Link {
@@ -29,40 +30,53 @@ impl Link {
     }
 
     /// Asks over the bus's own connection: through its cut, its delays and its losses.
-    async fn ask<T>(&self, question: impl Fn(&Servers) -> T + Send) -> Result<T, BusError> {
-        let Subscription { wire, connection, .. } = &*self.subscription;
-        if wire.is_calm() && wire.condition().connection == *connection {
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Servers) -> T + Send + 'static,
+    ) -> Result<T, BusError> {
+        let (wire, connection) = (Arc::clone(&self.subscription.wire), self.subscription.connection);
+        if wire.is_calm() && wire.condition().connection == connection {
             return Ok(question(&self.servers));
         }
         let journey = locked(&self.servers.dice).journey();
-        wait(journey.out).await;
-        self.passable().await?;
-        if journey.fate != Fate::Answered {
-            wait(journey.timeout).await;
-            return Err(BusError::new(ErrorKind::Unavailable, "the server did not answer"));
-        }
-        let answer = question(&self.servers);
-        wait(journey.back).await;
-        wire.thawed().await;
-        self.passable().await?;
-        Ok(answer)
+        let servers = Arc::downgrade(&self.servers);
+        let travels = async move {
+            wire.sendable().await;
+            wait(journey.out).await;
+            passable(&wire, connection).await?;
+            if journey.fate != Fate::Answered {
+                wait(journey.timeout).await;
+                return Err(unavailable("the server did not answer"));
+            }
+            let answer = servers.upgrade().map(|servers| question(&servers));
+            wait(journey.back).await;
+            wire.thawed().await;
+            passable(&wire, connection).await?;
+            answer.ok_or_else(|| unavailable("the servers are gone"))
+        };
+        let gone = || Err(unavailable("the servers are gone"));
+        self.servers.carry(travels).await.unwrap_or_else(gone)
     }
+}
 
-    async fn passable(&self) -> Result<(), BusError> {
-        let passable = self.subscription.wire.bus(self.subscription.connection).await;
-        passable.map_err(|_| BusError::new(ErrorKind::Unavailable, "the subscription has ended"))
-    }
+async fn passable(wire: &Wire, connection: u64) -> Result<(), BusError> {
+    let passable = wire.bus(connection).await;
+    passable.map_err(|_| unavailable("the subscription has ended"))
+}
+
+fn unavailable(why: &'static str) -> BusError {
+    BusError::new(ErrorKind::Unavailable, why)
 }
 
 #[async_trait]
 impl BusLink for Link {
     async fn heads(&self) -> Result<Heads, BusError> {
         let lane = self.subscription.lane;
-        self.ask(|servers| servers.heads(lane)).await
+        self.ask(move |servers| servers.heads(lane)).await
     }
 
     async fn replay(&self, shard: Shard, from: Seq) -> Result<Replay, BusError> {
-        self.ask(|servers| servers.replay(shard, from)).await
+        self.ask(move |servers| servers.replay(shard, from)).await
     }
 }
 

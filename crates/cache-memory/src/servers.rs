@@ -3,7 +3,7 @@
 //! Calls here are the effects themselves, immediate and certain; what a wire does to them is not known here.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use cache_core::{
     Lineage, Moment, NewRecord, NodeId, Record, Replay, Reply, SHARDS_PER_LANE, Seq, ServerId, ServerTime,
     Shard, WireEvent, Write, Written,
 };
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::Witness;
@@ -33,8 +34,10 @@ pub(crate) struct Servers {
     listeners: [RwLock<Arc<[Arc<Subscription>]>>; Lane::ALL.len()],
     pub(crate) dice: Mutex<Dice>,
     pub(crate) wires: Mutex<BTreeMap<NodeId, Arc<Wire>>>,
-    /// Requests on their way. Ended with the servers.
-    pub(crate) requests: Mutex<JoinSet<()>>,
+    /// Questions and answers on their way. Ended with the servers.
+    on_their_way: Mutex<JoinSet<()>>,
+    /// How far the servers' clock is ahead of the hub's, in milliseconds.
+    pub(crate) clock_ahead: AtomicI64,
 }
 
 impl Servers {
@@ -57,7 +60,8 @@ impl Servers {
             listeners: [RwLock::new(Arc::default()), RwLock::new(Arc::default())],
             dice: Mutex::new(dice),
             wires: Mutex::default(),
-            requests: Mutex::default(),
+            on_their_way: Mutex::default(),
+            clock_ahead: AtomicI64::new(0),
         }
     }
 
@@ -100,7 +104,11 @@ impl Servers {
         record: Option<&NewRecord>,
     ) -> Reply<FillCommitted> {
         let mut state = self.lock(shard);
-        let answer = script::commit_fill(&mut state, key, lineage, token, record, self.time());
+        let at = self.clock.now();
+        let answer = script::commit_fill(&mut state, key, lineage, token, record, self.time_at(at));
+        if let (Some(witness), Some(FillCommitted::Stored(record))) = (&self.witness, &answer) {
+            witness.filled(shard, key, record, at);
+        }
         self.reply(state.head, answer)
     }
 
@@ -208,12 +216,33 @@ impl Servers {
     }
 
     fn time(&self) -> ServerTime {
-        server_time(self.clock.now())
+        self.time_at(self.clock.now())
+    }
+
+    fn time_at(&self, at: Moment) -> ServerTime {
+        let shown = EPOCH_MILLIS + at.as_nanos() / 1_000_000;
+        ServerTime(shown.saturating_add_signed(self.clock_ahead.load(Ordering::Relaxed)))
+    }
+
+    /// Carries a question to the servers and its answer back, whatever the one who asked does meanwhile. `None` when the
+    /// servers are gone. What travels must hold them weakly: it does not keep them alive.
+    pub(crate) async fn carry<T: Send + 'static>(
+        &self,
+        travels: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        {
+            let mut on_their_way = locked(&self.on_their_way);
+            while on_their_way.try_join_next().is_some() {}
+            // Nobody may be waiting for the answer any more; that is the point.
+            on_their_way.spawn(async move { drop(reply.send(travels.await)) });
+        }
+        answer.await.ok()
     }
 
     fn instant(&self, at: Moment) -> Instant {
         Instant {
-            now: server_time(at),
+            now: self.time_at(at),
             log_len: self.log_len,
         }
     }
@@ -222,10 +251,6 @@ impl Servers {
 /// Locks, whatever a panic elsewhere has left: every step leaves a shard whole or untouched.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn server_time(at: Moment) -> ServerTime {
-    ServerTime(EPOCH_MILLIS + at.as_nanos() / 1_000_000)
 }
 
 /// Where the servers' clock stands when the hub's clock starts: 1 January 2026. Any instant would do, as long as it

@@ -29,6 +29,8 @@ pub(crate) struct Condition {
     pub(crate) cut: Option<Cut>,
     /// Until when everything towards the node stalls.
     pub(crate) frozen_until: Option<Instant>,
+    /// Until when everything from the node stalls.
+    pub(crate) stalled_until: Option<Instant>,
     /// Counts disconnections: who remembers another number holds an ended connection.
     pub(crate) connection: u64,
 }
@@ -57,7 +59,9 @@ impl Wire {
         change(&mut condition);
         let now = Instant::now();
         condition.frozen_until = condition.frozen_until.filter(|until| *until > now);
-        let fine = condition.cut.is_none() && condition.frozen_until.is_none();
+        condition.stalled_until = condition.stalled_until.filter(|until| *until > now);
+        let fine =
+            condition.cut.is_none() && condition.frozen_until.is_none() && condition.stalled_until.is_none();
         self.calm.store(faultless && fine, Ordering::Release);
         drop(condition);
         self.changed.notify_waiters();
@@ -83,6 +87,17 @@ impl Wire {
     /// Waits until the node is no longer frozen.
     pub(crate) async fn thawed(&self) {
         while let Some(until) = self.thaw(Instant::now()) {
+            sleep_until(until).await;
+        }
+    }
+
+    /// Waits until what the node sends goes out.
+    pub(crate) async fn sendable(&self) {
+        while let Some(until) = self
+            .condition()
+            .stalled_until
+            .filter(|until| *until > Instant::now())
+        {
             sleep_until(until).await;
         }
     }

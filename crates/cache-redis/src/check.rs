@@ -1,18 +1,21 @@
-//! The report on a server: what it is, and what about it endangers the cache.
+//! The report on the servers: what they are, and what about them endangers the cache.
 //!
 //! It changes nothing and forbids nothing: a node may start on a server that is reported on.
 
 use std::fmt;
 
 use cache_core::{Lane, Shard, StoreError};
+use futures_util::future::try_join_all;
 use redis::{Cmd, Value};
 
 use crate::RedisTier;
+use crate::connection::Connection;
 use crate::failure::{Effect, Failure};
-use crate::greeting::{Publishing, field, text};
+use crate::greeting::{field, text};
+use crate::masters::Master;
 use crate::tier::settled;
 
-/// What a server is and what is wrong with it, as [`RedisTier::check`] found it.
+/// What the servers are and what is wrong with them, as [`RedisTier::check`] found it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Report {
     version: String,
@@ -20,7 +23,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// The server's version, such as `7.0.15`.
+    /// The version of the servers, such as `7.0.15`; the least, where several differ.
     pub fn version(&self) -> &str {
         &self.version
     }
@@ -28,6 +31,17 @@ impl Report {
     /// What should be changed; empty when all is well.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
+    }
+
+    fn add(&mut self, other: Self) {
+        if numbers(&other.version) < numbers(&self.version) {
+            self.version = other.version;
+        }
+        for finding in other.findings {
+            if !self.findings.contains(&finding) {
+                self.findings.push(finding);
+            }
+        }
     }
 }
 
@@ -84,21 +98,33 @@ impl fmt::Display for Finding {
 }
 
 impl RedisTier {
-    /// Asks the server what it is and judges its settings. Call it at the start, and show what it finds.
+    /// Asks every server that takes writes what it is, and judges its settings. Call it at the start, and show what it
+    /// finds: what several have in common is said once.
     ///
     /// # Errors
-    /// When the server cannot be asked; a node can start nevertheless.
+    /// When one of them cannot be asked; a node can start nevertheless.
     pub async fn check(&self) -> Result<Report, StoreError> {
-        const WHAT: &str = "checking the server";
-        let connection = self.connection(Lane::Bulk).await?;
+        let masters = self.inner.masters.all().await?;
+        let mut whole: Option<Report> = None;
+        for report in try_join_all(masters.iter().map(|master| self.judge(master))).await? {
+            match &mut whole {
+                None => whole = Some(report),
+                Some(whole) => whole.add(report),
+            }
+        }
+        whole.ok_or_else(|| Failure::corrupt(WHAT).into())
+    }
+
+    async fn judge(&self, master: &Master) -> Result<Report, Failure> {
+        let connection = &*master.connection(Lane::Bulk).await?;
         let mut questions = redis::pipe();
         questions.cmd("INFO").arg("server");
         questions.cmd("INFO").arg("memory");
         questions.cmd("TIME");
-        let answers = settled(&connection, connection.request_all(&questions, WHAT).await)?;
+        let answers = settled(connection, connection.request_all(&questions, WHAT).await)?;
         let unreadable = |_| Failure::corrupt(WHAT);
         let [server, memory, time] = &answers[..] else {
-            return Err(Failure::corrupt(WHAT).into());
+            return Err(Failure::corrupt(WHAT));
         };
         let (server, memory) = (
             text(server).map_err(unreadable)?,
@@ -119,24 +145,28 @@ impl RedisTier {
                 version: version.clone(),
             });
         } else {
-            findings.extend(self.lacking(connection.publishing).await?);
+            findings.extend(self.lacking(connection).await?);
         }
         Ok(Report { version, findings })
     }
 
-    async fn lacking(&self, publishing: Publishing) -> Result<Option<Finding>, Failure> {
+    async fn lacking(&self, connection: &Connection) -> Result<Option<Finding>, Failure> {
         const WHAT: &str = "asking for rights";
-        let connection = self.connection(Lane::Bulk).await?;
         let names = self.names(Shard::barriers(Lane::Bulk));
+        let clustered = match self.inner.masters.are_many() {
+            true => "clustered",
+            false => "",
+        };
         let arguments = [
             names.head.clone(),
             names.channel.clone(),
-            publishing.publish().into(),
-            publishing.subscribe().into(),
+            connection.publishing.publish().into(),
+            connection.publishing.subscribe().into(),
+            clustered.into(),
         ];
         let command: Cmd = self.inner.scripts.rights.by_source(&[], &arguments);
         let answer = connection.request(&command, Effect::None, WHAT).await;
-        let Value::BulkString(answer) = settled(&connection, answer)? else {
+        let Value::BulkString(answer) = settled(connection, answer)? else {
             return Err(Failure::corrupt(WHAT));
         };
         let commands: Vec<_> = String::from_utf8_lossy(&answer)
@@ -146,6 +176,8 @@ impl RedisTier {
         Ok((!commands.is_empty()).then_some(Finding::LacksRights { commands }))
     }
 }
+
+const WHAT: &str = "checking the servers";
 
 fn evicts(policy: &str, limited: bool) -> Option<Finding> {
     if policy.starts_with("volatile-") || (policy == "noeviction" && !limited) {
@@ -163,12 +195,15 @@ fn differs(ahead_millis: i64) -> Option<Finding> {
     (ahead_millis.abs() > 1_000).then_some(Finding::ClockDiffers { ahead_millis })
 }
 
-fn is_old(version: &str) -> bool {
-    let major = version
+fn numbers(version: &str) -> Vec<u32> {
+    version
         .split('.')
-        .next()
-        .and_then(|major| major.parse::<u32>().ok());
-    major.is_none_or(|major| major < 7)
+        .map_while(|number| number.parse().ok())
+        .collect()
+}
+
+fn is_old(version: &str) -> bool {
+    numbers(version).first().is_none_or(|major| *major < 7)
 }
 
 #[cfg(test)]
@@ -194,6 +229,19 @@ mod tests {
             differs(-1_001),
             Some(Finding::ClockDiffers { ahead_millis: -1_001 })
         );
+    }
+
+    #[test]
+    fn what_several_servers_have_in_common_is_said_once() {
+        let report = |version: &str, findings| Report {
+            version: version.to_owned(),
+            findings,
+        };
+        let mut whole = report("7.0.15", vec![Finding::EvictsNothing]);
+        let behind = Finding::ClockDiffers { ahead_millis: -2_000 };
+        whole.add(report("10.1", vec![Finding::EvictsNothing]));
+        whole.add(report("7.0.9", vec![behind.clone()]));
+        assert_eq!(whole, report("7.0.9", vec![Finding::EvictsNothing, behind]));
     }
 
     #[test]

@@ -11,9 +11,9 @@ use redis::aio::{ConnectionLike as _, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Cmd, ConnectionAddr, IntoConnectionInfo, PushInfo, PushKind, Value};
 use tokio::time::timeout;
 
-use crate::Settings;
 use crate::failure::{Effect, Failure};
 use crate::greeting::{Greeting, Publishing};
+use crate::{Address, Servers, Settings};
 
 /// Takes what a server says unasked. `None` is the end of the connection.
 pub(crate) type Listener = Arc<dyn Fn(Option<PushInfo>) + Send + Sync>;
@@ -21,6 +21,8 @@ pub(crate) type Listener = Arc<dyn Fn(Option<PushInfo>) + Send + Sync>;
 /// A connection.
 pub(crate) struct Connection {
     wire: MultiplexedConnection,
+    /// As it was named to us.
+    pub(crate) address: Address,
     /// The server, as it was when the connection was made.
     pub(crate) server: ServerId,
     pub(crate) publishing: Publishing,
@@ -31,28 +33,30 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Opens, greets and identifies, within the connect timeout.
-    pub(crate) async fn open(settings: &Settings, listener: Option<Listener>) -> Result<Self, Failure> {
-        let what = format!("connecting to {}:{}", settings.host, settings.port);
-        match timeout(settings.connect_timeout, Self::greeted(settings, listener, &what)).await {
-            Ok(opened) => opened,
-            Err(_elapsed) => Err(Failure::new(
-                ErrorKind::Unavailable,
-                format!("{what}: not within {:?}", settings.connect_timeout),
-            )),
-        }
-    }
-
-    async fn greeted(settings: &Settings, listener: Option<Listener>, what: &str) -> Result<Self, Failure> {
-        let refused = |error| Failure::of(error, Effect::None, what);
+    /// Opens, greets and identifies. It takes as long as it takes: whoever calls it has a limit.
+    ///
+    /// A replica is refused, since who names it means a server that takes writes; a cluster's replica is not: it leads to
+    /// its master by itself.
+    pub(crate) async fn open(
+        settings: &Settings,
+        address: &Address,
+        listener: Option<Listener>,
+    ) -> Result<Self, Failure> {
+        let what = format!("connecting to {address}");
+        let refused = |error| Failure::of(error, Effect::None, &what);
         let ended = Arc::new(AtomicBool::new(false));
-        let (client, config) = (client(settings).map_err(refused)?, config(&ended, listener));
-        let mut wire = client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
-            .map_err(refused)?;
+        let wire = open_wire(settings, address, &ended, listener).await;
+        let mut wire = wire.map_err(refused)?;
         let greeting = Greeting::exchange(&mut wire, settings).await.map_err(refused)?;
-        if !greeting.takes_writes {
+        let clustered = matches!(settings.servers, Servers::Cluster(_));
+        if clustered != greeting.clustered.unwrap_or(clustered) {
+            let right = match clustered {
+                true => "the server is none of a cluster; name it as redis://host:port",
+                false => "the server is one of a cluster; name it as redis-cluster://host:port",
+            };
+            return Err(Failure::new(ErrorKind::Rejected, format!("{what}: {right}")));
+        }
+        if !greeting.takes_writes && !clustered {
             return Err(Failure::new(
                 ErrorKind::Unavailable,
                 format!("{what}: the server is a replica; name the server that takes writes"),
@@ -60,6 +64,7 @@ impl Connection {
         }
         Ok(Self {
             wire,
+            address: address.clone(),
             server: greeting.server,
             publishing: greeting.publishing,
             response_timeout: settings.response_timeout,
@@ -82,9 +87,43 @@ impl Connection {
             .map_err(|error| Failure::of(error, effect, what))
     }
 
-    /// Sends several requests at once; each has an answer or an error of its own inside. With `atomic`, they are one
-    /// step for the server, and the answer is one array of theirs.
+    /// The same for a request that its shard's master has led to another server, which would not take it otherwise.
+    pub(crate) async fn request_asking(
+        &self,
+        command: &Cmd,
+        effect: Effect,
+        what: &str,
+    ) -> Result<Value, Failure> {
+        self.usable(what)?;
+        let mut asking = redis::pipe();
+        asking.cmd("ASKING").add_command(command.clone());
+        let mut wire = self.wire.clone();
+        let answers = self
+            .within(effect, what, wire.req_packed_commands(&asking, 1, 1))
+            .await?;
+        let answer = answers.into_iter().next().ok_or_else(|| Failure::corrupt(what))?;
+        answer
+            .extract_error()
+            .map_err(|error| Failure::of(error, effect, what))
+    }
+
+    /// Sends several requests at once, of which each must be answered. With `atomic`, they are one step for the server, and
+    /// the answer is one array of theirs.
     pub(crate) async fn request_all(
+        &self,
+        commands: &redis::Pipeline,
+        what: &str,
+    ) -> Result<Vec<Value>, Failure> {
+        let answers = self.request_each(commands, what).await?;
+        answers
+            .into_iter()
+            .map(Value::extract_error)
+            .collect::<redis::RedisResult<_>>()
+            .map_err(|error| Failure::of(error, Effect::None, what))
+    }
+
+    /// Sends several requests at once; each has an answer or an error of its own inside.
+    pub(crate) async fn request_each(
         &self,
         commands: &redis::Pipeline,
         what: &str,
@@ -95,18 +134,8 @@ impl Connection {
             true => (commands.len() + 1, 1),
             false => (0, commands.len()),
         };
-        let answers = self
-            .within(
-                Effect::None,
-                what,
-                wire.req_packed_commands(commands, offset, count),
-            )
-            .await?;
-        answers
-            .into_iter()
-            .map(Value::extract_error)
-            .collect::<redis::RedisResult<_>>()
-            .map_err(|error| Failure::of(error, Effect::None, what))
+        let answers = wire.req_packed_commands(commands, offset, count);
+        self.within(Effect::None, what, answers).await
     }
 
     /// Whether it has ended, as far as is known.
@@ -149,9 +178,31 @@ impl Connection {
     }
 }
 
-fn client(settings: &Settings) -> redis::RedisResult<redis::Client> {
-    let address = ConnectionAddr::Tcp(settings.host.clone(), settings.port);
-    let info = address.into_connection_info()?;
+/// A connection that was not greeted yet. `ended` becomes true when it ends.
+pub(crate) async fn open_wire(
+    settings: &Settings,
+    address: &Address,
+    ended: &Arc<AtomicBool>,
+    listener: Option<Listener>,
+) -> redis::RedisResult<MultiplexedConnection> {
+    let config = config(ended, listener);
+    client(settings, address)?
+        .get_multiplexed_async_connection_with_config(&config)
+        .await
+}
+
+fn client(settings: &Settings, address: &Address) -> redis::RedisResult<redis::Client> {
+    let Address { host, port } = settings.reached_at.get(address).unwrap_or(address).clone();
+    let info = match settings.tls {
+        None => ConnectionAddr::Tcp(host, port),
+        Some(_) => ConnectionAddr::TcpTls {
+            host,
+            port,
+            insecure: false,
+            tls_params: None,
+        },
+    }
+    .into_connection_info()?;
     let mut redis = info
         .redis_settings()
         .clone()
@@ -163,7 +214,11 @@ fn client(settings: &Settings) -> redis::RedisResult<redis::Client> {
     if let Some(password) = &settings.password {
         redis = redis.set_password(password);
     }
-    redis::Client::open(info.set_redis_settings(redis))
+    let info = info.set_redis_settings(redis);
+    match &settings.tls {
+        None => redis::Client::open(info),
+        Some(tls) => redis::Client::build_with_tls(info, tls.certificates()),
+    }
 }
 
 /// Both timeouts are ours: the client's own would end a wait without telling whether the request was sent.
@@ -189,6 +244,7 @@ fn config(ended: &Arc<AtomicBool>, listener: Option<Listener>) -> AsyncConnectio
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Connection")
+            .field("address", &self.address)
             .field("server", &self.server)
             .field("ended", &self.has_ended())
             .finish_non_exhaustive()

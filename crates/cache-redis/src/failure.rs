@@ -5,6 +5,8 @@
 use cache_core::{BusError, ErrorKind, StoreError};
 use redis::{RedisError, ServerErrorKind};
 
+use crate::Address;
+
 /// Why a request has no answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
@@ -13,6 +15,17 @@ pub(crate) struct Failure {
     /// Whether the connection must not be used again.
     pub(crate) fatal: bool,
     source: Option<RedisError>,
+}
+
+/// Where a cluster's answer leads a request that did nothing yet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Redirect {
+    /// To the server that has the slot from now on.
+    Moved(Address),
+    /// To the server that the slot is being moved to, for this once.
+    Ask(Address),
+    /// Nowhere for the moment: some of its keys are on either side.
+    Later,
 }
 
 /// What a request does when it reaches the server.
@@ -55,6 +68,25 @@ impl Failure {
         self.source.as_ref().is_some_and(|error| error.kind() == unknown)
     }
 
+    /// Where the answer of the server at `asked` leads the request.
+    pub(crate) fn redirect(&self, asked: &Address) -> Option<Redirect> {
+        let error = self.source.as_ref()?;
+        let leads = || {
+            let (address, _slot) = error.redirect_node()?;
+            // A server that does not know its own address tells the port alone.
+            match address.strip_prefix(':') {
+                Some(port) => Some(Address::new(&asked.host, port.parse().ok()?)),
+                None => address.parse().ok(),
+            }
+        };
+        match error.kind() {
+            redis::ErrorKind::Server(ServerErrorKind::Moved) => leads().map(Redirect::Moved),
+            redis::ErrorKind::Server(ServerErrorKind::Ask) => leads().map(Redirect::Ask),
+            redis::ErrorKind::Server(ServerErrorKind::TryAgain) => Some(Redirect::Later),
+            _ => None,
+        }
+    }
+
     /// Whether the connection broke, which another one may mend; a server that was silent for a whole timeout is not asked
     /// again.
     pub(crate) fn is_broken_connection(&self) -> bool {
@@ -95,14 +127,15 @@ fn judge(error: &RedisError, effect: Effect) -> (ErrorKind, bool) {
 fn judge_reply(kind: ServerErrorKind) -> (ErrorKind, bool) {
     match kind {
         // It is not, or no longer, the server that takes writes: another connection may find the one that does.
-        ServerErrorKind::ReadOnly
-        | ServerErrorKind::MasterDown
-        | ServerErrorKind::Moved
+        ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown => (ErrorKind::Unavailable, true),
+        // A cluster in motion: the connection is as good as before. A transaction ends for what one of its commands met.
+        ServerErrorKind::Moved
         | ServerErrorKind::Ask
-        | ServerErrorKind::ClusterDown => (ErrorKind::Unavailable, true),
-        ServerErrorKind::BusyLoading | ServerErrorKind::TryAgain | ServerErrorKind::NoScript => {
-            (ErrorKind::Unavailable, false)
-        }
+        | ServerErrorKind::TryAgain
+        | ServerErrorKind::ClusterDown
+        | ServerErrorKind::ExecAbort
+        | ServerErrorKind::BusyLoading
+        | ServerErrorKind::NoScript => (ErrorKind::Unavailable, false),
         _ => (ErrorKind::Rejected, false),
     }
 }
@@ -155,6 +188,28 @@ mod tests {
             ErrorKind::Unavailable
         );
         assert!(Failure::of(lost(), Effect::None, "reading").fatal);
+    }
+
+    #[test]
+    fn a_cluster_leads_a_request_to_where_it_belongs_and_the_connection_stays() {
+        let asked = Address::new("10.0.0.1", 7000);
+        let redirect = |error: &str| {
+            let answer = redis::parse_redis_value(format!("-{error}\r\n").as_bytes()).expect("an answer");
+            let error = answer.extract_error().expect_err("an error");
+            let failure = Failure::of(error, Effect::Some, "writing");
+            assert_eq!((failure.kind, failure.fatal), (ErrorKind::Unavailable, false));
+            failure.redirect(&asked)
+        };
+        let there = Address::new("10.0.0.2", 7001);
+        assert_eq!(
+            redirect("MOVED 7 10.0.0.2:7001"),
+            Some(Redirect::Moved(there.clone()))
+        );
+        assert_eq!(redirect("ASK 7 10.0.0.2:7001"), Some(Redirect::Ask(there)));
+        let here = Address::new("10.0.0.1", 7001);
+        assert_eq!(redirect("MOVED 7 :7001"), Some(Redirect::Moved(here)));
+        assert_eq!(redirect("TRYAGAIN later"), Some(Redirect::Later));
+        assert_eq!(redirect("CLUSTERDOWN Hash slot not served"), None);
     }
 
     #[test]

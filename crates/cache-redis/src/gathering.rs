@@ -3,9 +3,9 @@
 //!
 //! Nobody waits for company: the first to come lets whoever is ready go before it, once, and sends what is there then.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cache_core::{Lane, ServerId};
+use cache_core::{ServerId, Shard};
 use futures_util::future::join_all;
 use redis::{Cmd, Value};
 use tokio::sync::oneshot;
@@ -22,7 +22,8 @@ pub(crate) struct Gathering(Mutex<Vec<Ask>>);
 
 #[derive(Debug)]
 struct Ask {
-    names: Vec<Vec<u8>>,
+    shard: Shard,
+    names: Arc<[Vec<u8>]>,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -59,11 +60,12 @@ impl RedisTier {
     /// The values under some names, all of one instant.
     ///
     /// Dropping the future is safe: those who share its command and have no answer yet ask again.
-    pub(crate) async fn values(&self, lane: Lane, names: Vec<Vec<u8>>, what: &str) -> Answer {
-        let gathering = &self.inner.gatherings[lane.index()];
-        let (sender, mut answer) = oneshot::channel();
+    pub(crate) async fn values(&self, shard: Shard, names: Vec<Vec<u8>>, what: &str) -> Answer {
+        let gathering = &self.inner.gatherings[shard.lane().index()];
+        let (names, (sender, mut answer)) = (Arc::from(names), oneshot::channel());
         let ask = Ask {
-            names: names.clone(),
+            shard,
+            names: Arc::clone(&names),
             answer: sender,
         };
         if gathering.add(ask) {
@@ -71,22 +73,29 @@ impl RedisTier {
             tokio::task::yield_now().await;
             let asks = gathering.take();
             std::mem::forget(first);
-            let commands = commands(asks).into_iter().map(|asks| self.send(lane, asks, what));
+            let commands = commands(asks, self.inner.masters.are_many());
+            let commands = commands.into_iter().map(|asks| self.send(asks, what));
             join_all(commands).await;
         }
         match (&mut answer).await {
             Ok(answer) => answer,
-            Err(_who_sent_went_away) => self.mget(lane, &names, what).await,
+            Err(_who_sent_went_away) => self.mget(shard, &[&names], what).await,
         }
     }
 
-    async fn send(&self, lane: Lane, asks: Vec<Ask>, what: &str) {
-        let names: Vec<_> = asks.iter().flat_map(|ask| ask.names.iter().cloned()).collect();
+    async fn send(&self, asks: Vec<Ask>, what: &str) {
+        let Some(shard) = asks.first().map(|ask| ask.shard) else {
+            return;
+        };
+        let names: Vec<&[Vec<u8>]> = asks.iter().map(|ask| &*ask.names).collect();
         let mut answer = self
-            .mget(lane, &names, what)
+            .mget(shard, &names, what)
             .await
             .map(|(server, values)| (server, values.into_iter()));
-        for Ask { names, answer: to } in asks {
+        for Ask {
+            names, answer: to, ..
+        } in asks
+        {
             let part = match &mut answer {
                 Ok((server, values)) => Ok((*server, values.by_ref().take(names.len()).collect())),
                 Err(failure) => Err(failure.clone()),
@@ -96,28 +105,35 @@ impl RedisTier {
         }
     }
 
-    async fn mget(&self, lane: Lane, names: &[Vec<u8>], what: &str) -> Answer {
-        let mut command = Cmd::with_capacity(names.len() + 1, 64 * names.len());
+    async fn mget(&self, shard: Shard, names: &[&[Vec<u8>]], what: &str) -> Answer {
+        let names = names.iter().flat_map(|names| names.iter());
+        let (count, bytes) = (names.clone().count(), names.clone().map(Vec::len).sum::<usize>());
+        let mut command = Cmd::with_capacity(count + 1, bytes + 4);
         command.arg("MGET");
         for name in names {
             command.arg(name.as_slice());
         }
-        match self.read_command(lane, &command, what).await? {
-            (server, Value::Array(values)) if values.len() == names.len() => Ok((server, values)),
+        match self.read_command(shard, &command, what).await? {
+            (server, Value::Array(values)) if values.len() == count => Ok((server, values)),
             _ => Err(Failure::corrupt(what)),
         }
     }
 }
 
-/// Splits what was gathered into commands of a bearable size; one read is never split, since it is of one instant.
-fn commands(asks: Vec<Ask>) -> Vec<Vec<Ask>> {
+/// Splits what was gathered into commands of a bearable size; one read is never split, since it is of one instant. With
+/// `apart`, no command is of two shards: a cluster takes none that is of two slots.
+fn commands(mut asks: Vec<Ask>, apart: bool) -> Vec<Vec<Ask>> {
+    if apart {
+        asks.sort_by_key(|ask| ask.shard.index());
+    }
     let mut commands: Vec<Vec<Ask>> = Vec::new();
-    let mut size = MOST;
+    let (mut size, mut shard) = (MOST, None);
     for ask in asks {
-        if size + ask.names.len() > MOST {
+        if size + ask.names.len() > MOST || (apart && shard != Some(ask.shard)) {
             commands.push(Vec::new());
             size = 0;
         }
+        shard = Some(ask.shard);
         size += ask.names.len();
         if let Some(last) = commands.last_mut() {
             last.push(ask);
@@ -128,11 +144,18 @@ fn commands(asks: Vec<Ask>) -> Vec<Vec<Ask>> {
 
 #[cfg(test)]
 mod tests {
+    use cache_core::Lane;
+
     use super::*;
 
     fn ask(names: usize) -> Ask {
+        of(Shard::barriers(Lane::Bulk), names)
+    }
+
+    fn of(shard: Shard, names: usize) -> Ask {
         Ask {
-            names: vec![Vec::new(); names],
+            shard,
+            names: vec![Vec::new(); names].into(),
             answer: oneshot::channel().0,
         }
     }
@@ -140,7 +163,7 @@ mod tests {
     #[test]
     fn what_fits_shares_a_command_and_no_read_is_split() {
         let sizes = |asks: Vec<Ask>| -> Vec<Vec<usize>> {
-            let commands = commands(asks).into_iter();
+            let commands = commands(asks, false).into_iter();
             commands
                 .map(|asks| asks.iter().map(|ask| ask.names.len()).collect())
                 .collect()
@@ -152,13 +175,31 @@ mod tests {
     }
 
     #[test]
+    fn in_a_cluster_every_shard_has_commands_of_its_own() {
+        let shards: Vec<_> = Shard::all(Lane::Bulk).take(2).collect();
+        let asks = vec![
+            of(shards[0], 2),
+            of(shards[1], 3),
+            of(shards[0], 1),
+            of(shards[1], MOST),
+        ];
+        let commands = commands(asks, true);
+        let shards_of = |asks: &Vec<Ask>| asks.iter().map(|ask| ask.shard).collect::<Vec<_>>();
+        assert_eq!(
+            commands.iter().map(shards_of).collect::<Vec<_>>(),
+            [vec![shards[0]; 2], vec![shards[1]], vec![shards[1]]]
+        );
+    }
+
+    #[test]
     fn a_first_that_goes_away_lets_the_others_go() {
         let gathering = Gathering::default();
         assert!(gathering.add(ask(1)));
         let first = First(&gathering);
         let (sender, mut other) = oneshot::channel();
         let second = Ask {
-            names: vec![],
+            shard: Shard::barriers(Lane::Bulk),
+            names: Arc::from([]),
             answer: sender,
         };
         assert!(!gathering.add(second));

@@ -38,6 +38,8 @@ impl Publishing {
 pub(crate) struct Greeting {
     pub(crate) server: ServerId,
     pub(crate) takes_writes: bool,
+    /// Whether it is one of a cluster; `None` when it does not say.
+    pub(crate) clustered: Option<bool>,
     pub(crate) publishing: Publishing,
 }
 
@@ -64,10 +66,17 @@ impl Greeting {
         let history = identity(&replication, "master_replid")?;
         Ok(Self {
             server: ServerId(run ^ history.rotate_left(32)),
+            clustered: clustered(&server),
             takes_writes: field(&replication, "role")? == "master",
             publishing: publishing(commands),
         })
     }
+}
+
+/// Redis and Valkey have a word each for it.
+fn clustered(server: &str) -> Option<bool> {
+    let mode = field(server, "redis_mode").or_else(|_| field(server, "server_mode"));
+    mode.ok().map(|mode| mode == "cluster")
 }
 
 /// The first 64 bits: both are random, and two servers need only differ.
@@ -110,6 +119,13 @@ mod tests {
         assert_eq!(field(info, "role").expect("a role"), "master");
         assert_eq!(field(info, "master_replid").expect("an identity"), "ab");
         assert!(field(info, "run_id").is_err());
+    }
+
+    #[test]
+    fn a_server_says_whether_it_is_one_of_a_cluster_in_one_of_two_words_or_not_at_all() {
+        assert_eq!(clustered("redis_mode:cluster\r\n"), Some(true));
+        assert_eq!(clustered("server_mode:standalone\r\n"), Some(false));
+        assert_eq!(clustered("run_id:0\r\n"), None);
     }
 
     #[test]

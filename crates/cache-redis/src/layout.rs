@@ -6,6 +6,8 @@ use std::collections::HashMap;
 
 use cache_core::{CacheKey, Lane, Shard};
 
+use crate::slots::slot_of;
+
 /// The names of all shards under one prefix.
 #[derive(Debug)]
 pub(crate) struct Layout {
@@ -19,13 +21,17 @@ pub(crate) struct Names {
     pub(crate) head: Vec<u8>,
     pub(crate) stream: Vec<u8>,
     pub(crate) channel: Vec<u8>,
+    /// Where all of these are in a cluster.
+    pub(crate) slot: u16,
     tag: String,
 }
 
 impl Names {
     fn new(prefix: &str, database: u16, shard: Shard) -> Self {
-        let tag = format!("{{{prefix}:{shard}}}");
+        let inside = format!("{prefix}:{shard}");
+        let tag = format!("{{{inside}}}");
         Self {
+            slot: slot_of(&inside),
             head: format!("{tag}:h").into_bytes(),
             stream: format!("{tag}:e").into_bytes(),
             // Channels know no databases: without its number, two databases would hear one another.
@@ -35,11 +41,16 @@ impl Names {
     }
 
     pub(crate) fn record(&self, key: &CacheKey) -> Vec<u8> {
-        format!("{}:v:{key}", self.tag).into_bytes()
+        self.name(":v:", key)
     }
 
     pub(crate) fn lease(&self, key: &CacheKey) -> Vec<u8> {
-        format!("{}:l:{key}", self.tag).into_bytes()
+        self.name(":l:", key)
+    }
+
+    /// Made for every key of every request: put together, not formatted.
+    fn name(&self, kind: &str, key: &CacheKey) -> Vec<u8> {
+        [&self.tag, kind, key.as_str()].concat().into_bytes()
     }
 }
 

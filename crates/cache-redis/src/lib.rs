@@ -2,8 +2,8 @@
 //! server.
 //!
 //! It follows the same rules as the embedded backend: every step of a shard's history is one script. One server that
-//! takes writes, version 7.0 or newer, reached by name over TCP with a user and a password. Clusters, Sentinel and TLS
-//! are not spoken yet, and there are no settings for them; a name that moves to a promoted replica is followed.
+//! takes writes, the one that Sentinel names, or a cluster ([`Servers`]), version 7.0 or newer, with users and passwords,
+//! in clear text or over [`Tls`]. Failovers are followed. Values are never read from replicas.
 //!
 //! ```no_run
 //! use cache_core::{SharedStore, StoreDescription};
@@ -18,7 +18,7 @@
 //!
 //! # What lies in the server
 //!
-//! All of a shard is under one hash tag, `{prefix:lane:shard}`:
+//! All of a shard is under one hash tag, `{prefix:lane:shard}`, and so in one slot of a cluster:
 //!
 //! | name | what | ends |
 //! | --- | --- | --- |
@@ -31,6 +31,7 @@
 //! Set `maxmemory-policy` to one of the `volatile-` kind, so that heads and logs are never evicted;
 //! [`RedisTier::check`] says so if it is another.
 
+mod address;
 mod bus;
 mod bytes;
 mod check;
@@ -42,15 +43,24 @@ mod greeting;
 mod head;
 mod layout;
 mod line;
+mod masters;
+mod place;
 mod script;
+mod servers;
 mod settings;
+mod slots;
 mod store;
 mod tier;
+mod tls;
 mod upkeep;
+mod url;
 #[cfg(feature = "test-util")]
 pub mod wire;
 
+pub use address::Address;
 pub use check::{Finding, Report};
+pub use servers::{Sentinel, Servers};
 pub use settings::{Settings, SettingsError};
 pub use tier::RedisTier;
+pub use tls::{ClientCertificate, Tls};
 pub use upkeep::Owned;

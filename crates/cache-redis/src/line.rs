@@ -12,9 +12,11 @@ use tokio::time::Instant;
 use crate::Settings;
 use crate::connection::Connection;
 use crate::failure::Failure;
+use crate::place::Place;
 
-/// A line to one server.
+/// A line to one place.
 pub(crate) struct Line {
+    place: Place,
     settings: Arc<Settings>,
     entropy: Arc<dyn Entropy>,
     state: Mutex<State>,
@@ -31,8 +33,9 @@ struct State {
 }
 
 impl Line {
-    pub(crate) fn new(settings: Arc<Settings>, entropy: Arc<dyn Entropy>) -> Self {
+    pub(crate) fn new(place: Place, settings: Arc<Settings>, entropy: Arc<dyn Entropy>) -> Self {
         Self {
+            place,
             settings,
             entropy,
             state: Mutex::default(),
@@ -57,7 +60,7 @@ impl Line {
         if let Some(known) = self.known() {
             return known;
         }
-        match Connection::open(&self.settings, None).await {
+        match self.place.connect(&self.settings, None).await {
             Ok(connection) => {
                 let connection = Arc::new(connection);
                 *self.locked() = State {
@@ -99,7 +102,7 @@ impl Line {
 
 /// Doubles with every failure up to the longest, and is shortened by up to a half, so that a fleet does not come back
 /// in one instant.
-fn pause(settings: &Settings, failures: u32, dice: u64) -> Duration {
+pub(crate) fn pause(settings: &Settings, failures: u32, dice: u64) -> Duration {
     let doubled = settings.first_pause.saturating_mul(1 << failures.min(16));
     let longest = doubled.min(settings.longest_pause);
     let half = longest / 2;
@@ -109,7 +112,7 @@ fn pause(settings: &Settings, failures: u32, dice: u64) -> Duration {
 impl std::fmt::Debug for Line {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Line")
-            .field("settings", &self.settings)
+            .field("place", &self.place)
             .finish_non_exhaustive()
     }
 }

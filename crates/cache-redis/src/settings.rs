@@ -2,18 +2,21 @@
 //!
 //! Settings say nothing about caching: lives, sizes and lanes belong to namespaces.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use redis::{ConnectionAddr, IntoConnectionInfo};
+use crate::servers::Servers;
+use crate::tls::Tls;
+use crate::{Address, url};
 
-/// Where one Redis server is, and how to talk to it.
+/// Where the Redis servers are, and how to talk to them.
 ///
 /// ```
 /// use cache_redis::{RedisTier, Settings};
 ///
 /// let settings = Settings::from_url("redis://market:secret@127.0.0.1:6379/1")?.with_prefix("market");
-/// assert_eq!((settings.port, settings.database), (6379, 1));
+/// assert_eq!(settings.database, 1);
 /// assert!(!format!("{settings:?}").contains("secret"));
 ///
 /// let refused = RedisTier::new(settings.with_prefix("no{braces}")).err().expect("a prefix is checked");
@@ -22,15 +25,19 @@ use redis::{ConnectionAddr, IntoConnectionInfo};
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Host name or address. Resolved anew for every connection, so that a name may move to another server.
-    pub host: String,
-    /// TCP port. Redis's own default is 6379.
-    pub port: u16,
-    /// Number of the database. Default 0. Channels carry it too, so that two databases do not hear each other.
+    /// Which servers: one, the one that Sentinel names, or a cluster.
+    pub servers: Servers,
+    /// Where to reach a server that tells an address which this machine cannot reach, as behind a port mapping: the address
+    /// that a cluster or Sentinel tells, and the one to connect to. Default empty. It does not matter for a single server.
+    pub reached_at: BTreeMap<Address, Address>,
+    /// Encryption; `None` for connections in clear text, the default.
+    pub tls: Option<Tls>,
+    /// Number of the database. Default 0, and 0 in a cluster. Channels carry it too, so that two databases do not hear each
+    /// other.
     pub database: u16,
-    /// User of the server's access list; `None` for its default user.
+    /// User of the servers' access list; `None` for their default user.
     pub username: Option<String>,
-    /// Password; `None` for a server without one. Never shown.
+    /// Password; `None` for servers without one. Never shown.
     pub password: Option<String>,
     /// Begins the name of everything this tier owns: deployments with different prefixes do not see each other.
     /// Default `edge`. 1 to 64 printable ASCII characters, no braces, no `:` at its end.
@@ -55,11 +62,17 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// A server at this address, without password, and everything else as documented on the fields.
+    /// One server at this address, without password, and everything else as documented on the fields.
     pub fn at(host: impl Into<String>, port: u16) -> Self {
+        Self::of(Servers::Single(Address::new(host, port)))
+    }
+
+    /// These servers, without password, and everything else as documented on the fields.
+    pub fn of(servers: Servers) -> Self {
         Self {
-            host: host.into(),
-            port,
+            servers,
+            reached_at: BTreeMap::new(),
+            tls: None,
             database: 0,
             username: None,
             password: None,
@@ -73,33 +86,18 @@ impl Settings {
         }
     }
 
-    /// A server as in `redis://user:password@host:port/database`; all but the host may be left out.
+    /// Servers as in one of these, of which all but hosts and the name of the master may be left out:
+    ///
+    /// * `redis://user:password@host:port/database`
+    /// * `redis-cluster://user:password@host:port,host:port`
+    /// * `redis-sentinel://user:password@host:port,host:port/master/database`, with the master's user and password
+    ///
+    /// `rediss` instead of `redis` asks for TLS, with what [`Tls::default`] trusts.
     ///
     /// # Errors
     /// When the text is no such address. It is not repeated in the error, since it may hold a password.
     pub fn from_url(url: &str) -> Result<Self, SettingsError> {
-        let refused = |problem: String| SettingsError {
-            problems: vec![problem],
-        };
-        if url.starts_with("rediss://") {
-            return Err(refused(
-                "url: rediss:// asks for TLS, which this release does not speak; use redis://".into(),
-            ));
-        }
-        let right = "write redis://user:password@host:port/database";
-        let known = url
-            .into_connection_info()
-            .map_err(|error| refused(format!("url: {}; {right}", error.category())))?;
-        let ConnectionAddr::Tcp(host, port) = known.addr() else {
-            return Err(refused(format!("url: only TCP addresses are known; {right}")));
-        };
-        let (redis, mut settings) = (known.redis_settings(), Self::at(host, *port));
-        settings.database = u16::try_from(redis.db()).map_err(|_out_of_range| {
-            refused(format!("url: {} is no database number; {right}", redis.db()))
-        })?;
-        settings.username = redis.username().map(str::to_owned);
-        settings.password = redis.password().map(str::to_owned);
-        Ok(settings)
+        url::settings(url)
     }
 
     /// The same with another prefix.
@@ -123,10 +121,9 @@ impl Settings {
         let fits = (1..=64).contains(&prefix.len()) && graphic(prefix);
         let rules = [
             (
-                self.host.is_empty(),
-                "host: is empty; name a host or an address".to_owned(),
+                self.database != 0 && matches!(self.servers, Servers::Cluster(_)),
+                format!("database: is {}; a cluster has 0 alone", self.database),
             ),
-            (self.port == 0, "port: is 0; use 1 to 65535".to_owned()),
             (
                 !fits || prefix.contains(['{', '}']) || prefix.ends_with(':'),
                 format!(
@@ -168,10 +165,13 @@ impl Settings {
                 "log_length: is 0; nodes could catch up with nothing, 4096 is usual".to_owned(),
             ),
         ];
-        let problems: Vec<_> = rules
-            .into_iter()
-            .filter_map(|(broken, problem)| broken.then_some(problem))
-            .collect();
+        let mut problems = self.servers.problems();
+        problems.extend(self.tls.iter().flat_map(Tls::problems));
+        problems.extend(
+            rules
+                .into_iter()
+                .filter_map(|(broken, problem)| broken.then_some(problem)),
+        );
         if problems.is_empty() {
             Ok(())
         } else {
@@ -183,8 +183,9 @@ impl Settings {
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
-            .field("host", &self.host)
-            .field("port", &self.port)
+            .field("servers", &self.servers)
+            .field("reached_at", &self.reached_at)
+            .field("tls", &self.tls)
             .field("database", &self.database)
             .field("username", &self.username)
             .field("password", &self.password.as_ref().map(|_| "***"))
@@ -206,6 +207,12 @@ pub struct SettingsError {
 }
 
 impl SettingsError {
+    pub(crate) fn one(problem: String) -> Self {
+        Self {
+            problems: vec![problem],
+        }
+    }
+
     /// The problems, each beginning with the name of its setting.
     pub fn problems(&self) -> &[String] {
         &self.problems
@@ -236,28 +243,18 @@ mod tests {
             .iter()
             .filter_map(|p| p.split(':').next())
             .collect();
-        assert_eq!(named, ["host", "port", "prefix", "client_name", "longest_pause"]);
+        assert_eq!(named, ["servers", "prefix", "client_name", "longest_pause"]);
     }
 
     #[test]
-    fn an_address_without_details_has_the_defaults() {
-        assert_eq!(
-            Settings::from_url("redis://cache.internal"),
-            Ok(Settings::at("cache.internal", 6379))
+    fn a_cluster_and_sentinels_need_addresses_and_a_cluster_has_one_database() {
+        let mut cluster = Settings::of(Servers::Cluster(Vec::new()));
+        cluster.database = 1;
+        let refused = cluster.check().expect_err("nowhere, and in no such database");
+        assert!(
+            refused.to_string().contains("servers: there is none"),
+            "{refused}"
         );
-    }
-
-    #[test]
-    fn a_wrong_address_is_refused_without_its_password() {
-        for url in [
-            "rediss://:secret@host",
-            "redis://:secret@host:port",
-            "secret",
-            "redis://:secret@host/x",
-        ] {
-            let refused = Settings::from_url(url).expect_err(url).to_string();
-            assert!(!refused.contains("secret"), "{refused}");
-            assert!(refused.contains("redis://"), "{refused}");
-        }
+        assert!(refused.to_string().contains("database: is 1"), "{refused}");
     }
 }

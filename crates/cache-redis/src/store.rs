@@ -10,14 +10,17 @@ use cache_core::{
     Lineage, NewRecord, Op, ReadFrom, Record, Reply, Seq, ServerTime, Shard, SharedStore, StoreDescription,
     StoreError, Write, Written,
 };
+use futures_util::future::join_all;
 use redis::{Cmd, Value};
 
 use crate::RedisTier;
 use crate::bytes::Bytes;
 use crate::event::{flushed, millis, pack};
-use crate::failure::Failure;
+use crate::failure::{Effect, Failure};
 use crate::greeting::{field, text};
 use crate::head::{HEAD_BYTES, unpack_head, unpack_record};
+use crate::masters::Master;
+use crate::tier::settled;
 
 #[async_trait]
 impl SharedStore for RedisTier {
@@ -33,7 +36,7 @@ impl SharedStore for RedisTier {
         let mut asked = Vec::with_capacity(keys.len() + 1);
         asked.push(names.head.clone());
         asked.extend(keys.iter().map(|key| names.record(key)));
-        let (server, values) = self.values(shard.lane(), asked, WHAT).await?;
+        let (server, values) = self.values(shard, asked, WHAT).await?;
         let head = match values.first() {
             Some(Value::BulkString(head)) => Some(unpack_head(head).ok_or_else(|| Failure::corrupt(WHAT))?),
             _ => None,
@@ -60,9 +63,11 @@ impl SharedStore for RedisTier {
             decimal(millis(lease).max(1)),
             decimal(newer_than.0),
         ];
-        let connection = self.connection(shard.lane()).await?;
+        let connection = self.connection(shard).await?;
         let script = &self.inner.scripts.begin_fill;
-        let answer = self.run(&connection, script, &keys, &arguments, WHAT).await?;
+        let (server, answer) = self
+            .run(shard, connection, script, &keys, &arguments, WHAT)
+            .await?;
         let (verdict, head, rest) = Verdict::unpack(&answer, WHAT)?;
         let answer = match (verdict, head) {
             (Verdict::Refused, _) => None,
@@ -74,11 +79,7 @@ impl SharedStore for RedisTier {
             }
             _ => return Err(Failure::corrupt(WHAT).into()),
         };
-        Ok(Reply {
-            server: connection.server,
-            head,
-            answer,
-        })
+        Ok(Reply { server, head, answer })
     }
 
     async fn commit_fill(
@@ -98,9 +99,11 @@ impl SharedStore for RedisTier {
             None => Default::default(),
         };
         let arguments = [packed(lineage.0), packed(token.0), life, body];
-        let connection = self.connection(shard.lane()).await?;
+        let connection = self.connection(shard).await?;
         let script = &self.inner.scripts.commit_fill;
-        let answer = self.run(&connection, script, &keys, &arguments, WHAT).await?;
+        let (server, answer) = self
+            .run(shard, connection, script, &keys, &arguments, WHAT)
+            .await?;
         let (verdict, head, rest) = Verdict::unpack(&answer, WHAT)?;
         let answer = match (verdict, head, record) {
             (Verdict::Refused, ..) => None,
@@ -113,17 +116,13 @@ impl SharedStore for RedisTier {
             })),
             _ => return Err(Failure::corrupt(WHAT).into()),
         };
-        Ok(Reply {
-            server: connection.server,
-            head,
-            answer,
-        })
+        Ok(Reply { server, head, answer })
     }
 
     async fn write(&self, write: Write) -> Result<Reply<Written>, StoreError> {
         const WHAT: &str = "writing";
         acceptable(&write)?;
-        let connection = self.connection(write.shard.lane()).await?;
+        let connection = self.connection(write.shard).await?;
         let names = self.names(write.shard);
         let payload = pack(&write.op);
         let mut keys = vec![names.head.clone(), names.stream.clone()];
@@ -149,7 +148,9 @@ impl SharedStore for RedisTier {
             Op::Flush | Op::Announce(_) => {}
         }
         let script = &self.inner.scripts.write;
-        let answer = self.run(&connection, script, &keys, &arguments, WHAT).await?;
+        let (server, answer) = self
+            .run(write.shard, connection, script, &keys, &arguments, WHAT)
+            .await?;
         let (verdict, head, rest) = Verdict::unpack(&answer, WHAT)?;
         let answer = match verdict {
             Verdict::Refused => None,
@@ -163,16 +164,12 @@ impl SharedStore for RedisTier {
             }),
             Verdict::Code(_) => return Err(Failure::corrupt(WHAT).into()),
         };
-        Ok(Reply {
-            server: connection.server,
-            head,
-            answer,
-        })
+        Ok(Reply { server, head, answer })
     }
 
     async fn adopt(&self, adoption: Adoption) -> Result<Reply<Adopted>, StoreError> {
         const WHAT: &str = "adopting a shard";
-        let connection = self.connection(adoption.shard.lane()).await?;
+        let connection = self.connection(adoption.shard).await?;
         let names = self.names(adoption.shard);
         let keys = [names.head.clone(), names.stream.clone()];
         let arguments = [
@@ -185,7 +182,9 @@ impl SharedStore for RedisTier {
             connection.publishing.publish().into(),
         ];
         let script = &self.inner.scripts.adopt;
-        let answer = self.run(&connection, script, &keys, &arguments, WHAT).await?;
+        let (server, answer) = self
+            .run(adoption.shard, connection, script, &keys, &arguments, WHAT)
+            .await?;
         let (verdict, head, rest) = Verdict::unpack(&answer, WHAT)?;
         let answer = match verdict {
             Verdict::Refused => Adopted::Lost,
@@ -197,28 +196,46 @@ impl SharedStore for RedisTier {
             Verdict::Code(_) => return Err(Failure::corrupt(WHAT).into()),
         };
         Ok(Reply {
-            server: connection.server,
+            server,
             head,
             answer: Some(answer),
         })
     }
 
+    /// The sum over all masters; connected when each of them answers.
     async fn describe(&self) -> StoreDescription {
-        let mut command = Cmd::new();
-        command.arg("INFO").arg("memory");
-        let answer = self
-            .read_command(Lane::Bulk, &command, "describing the server")
-            .await;
-        let memory = answer.ok().and_then(|(_, answer)| text(&answer).ok());
-        let bytes = |name| -> Option<u64> { field(memory.as_deref()?, name).ok()?.parse().ok() };
+        let memories = match self.inner.masters.all().await {
+            Ok(masters) => join_all(masters.iter().map(|master| memory(master))).await,
+            Err(_unknown) => vec![None],
+        };
+        let sum = |name| -> Option<u64> {
+            let bytes = |memory: &Option<String>| field(memory.as_deref()?, name).ok()?.parse::<u64>().ok();
+            memories.iter().map(bytes).sum()
+        };
         StoreDescription {
             backend: "redis",
-            connected: memory.is_some(),
-            used_bytes: bytes("used_memory"),
+            connected: memories.iter().all(Option::is_some),
+            used_bytes: sum("used_memory"),
             // Zero says that the server limits itself in nothing.
-            max_bytes: bytes("maxmemory").filter(|max| *max > 0),
+            max_bytes: sum("maxmemory").filter(|max| *max > 0),
         }
     }
+}
+
+/// What a master says of its memory; `None` when it does not answer. An ended connection is found by the first to use it.
+async fn memory(master: &Master) -> Option<String> {
+    let mut command = Cmd::new();
+    command.arg("INFO").arg("memory");
+    for _ in 0..2 {
+        let connection = master.connection(Lane::Bulk).await.ok()?;
+        let answer = connection
+            .request(&command, Effect::None, "describing the server")
+            .await;
+        if let Ok(answer) = settled(&connection, answer) {
+            return text(&answer).ok();
+        }
+    }
+    None
 }
 
 /// What a script decided.

@@ -1,26 +1,31 @@
-//! The shared tier on one Redis server: the entry of this crate.
+//! The shared tier on Redis servers: the entry of this crate.
 //!
 //! It holds no cache and judges no history: it moves what the ports name to the server and back.
 
 use std::fmt;
 use std::sync::Arc;
 
-use cache_core::{Clock, Entropy, Lane, ServerId, Shard, SystemClock, SystemEntropy};
+use cache_core::{Clock, Entropy, ErrorKind, Lane, ServerId, Shard, SystemClock, SystemEntropy};
 use redis::{Cmd, Value};
+use tokio::time::{Instant, sleep};
 
 use crate::connection::Connection;
-use crate::failure::{Effect, Failure};
+use crate::failure::{Effect, Failure, Redirect};
 use crate::gathering::Gathering;
 use crate::layout::{Layout, Names};
-use crate::line::Line;
+use crate::masters::Masters;
 use crate::script::{Script, Scripts};
 use crate::{Settings, SettingsError};
 
-/// The shared store and the event bus of all nodes, on one Redis server. Cheap to clone; all clones share connections.
+/// The shared store and the event bus of all nodes, on Redis servers. Cheap to clone; all clones share connections.
 ///
-/// Making one connects to nothing, so that a node starts while its server is down. Connections are made by the first
-/// requests, one for each lane, and made anew when they end. Nothing runs in the background but those connections; the
-/// last clone ends them when it is dropped, and links of [`EventBus`](cache_core::EventBus) end their own.
+/// Making one connects to nothing, so that a node starts while its servers are down. Connections are made by the first
+/// requests, one for each lane and master, and made anew when they end. Nothing runs in the background but those
+/// connections; the last clone ends them when it is dropped, and links of [`EventBus`](cache_core::EventBus) end their own,
+/// and with them the task that keeps a link to a cluster whole.
+///
+/// In a cluster, a request goes where the servers lead it (`MOVED`, `ASK`, `TRYAGAIN`), within the response timeout
+/// counted from its first sending.
 ///
 /// Must be used within a tokio runtime with its timer and its network enabled.
 ///
@@ -48,13 +53,13 @@ pub(crate) struct Inner {
     pub(crate) layout: Arc<Layout>,
     pub(crate) scripts: Scripts,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) gatherings: [Gathering; Lane::ALL.len()],
-    /// One for each lane: what is critical never waits behind bulk bytes.
-    lines: [Line; Lane::ALL.len()],
+    pub(crate) masters: Masters,
 }
 
 impl RedisTier {
-    /// A tier on this server, with the system's clock and randomness.
+    /// A tier on these servers, with the system's clock and randomness.
     ///
     /// # Errors
     /// When settings are wrong; all of them are named at once.
@@ -78,14 +83,14 @@ impl RedisTier {
     ) -> Result<Self, SettingsError> {
         settings.check()?;
         let settings = Arc::new(settings);
-        let line = |_| Line::new(Arc::clone(&settings), Arc::clone(&entropy));
         Ok(Self {
             inner: Arc::new(Inner {
                 layout: Arc::new(Layout::new(&settings.prefix, settings.database)),
                 scripts: Scripts::new(),
+                masters: Masters::new(&settings, &entropy),
                 clock,
+                entropy,
                 gatherings: Default::default(),
-                lines: Lane::ALL.map(line),
                 settings,
             }),
         })
@@ -100,48 +105,153 @@ impl RedisTier {
         self.inner.layout.of(shard)
     }
 
-    pub(crate) async fn connection(&self, lane: Lane) -> Result<Arc<Connection>, Failure> {
-        self.inner.lines[lane.index()].connection().await
+    /// A connection to the master of a shard. One that cannot be reached may have been replaced: then its successor is
+    /// tried at once.
+    pub(crate) async fn connection(&self, shard: Shard) -> Result<Arc<Connection>, Failure> {
+        let (masters, slot) = (&self.inner.masters, self.names(shard).slot);
+        let master = masters.of(slot).await?;
+        match master.connection(shard.lane()).await {
+            Err(_) if masters.are_many() => {
+                masters.doubt();
+                masters.of(slot).await?.connection(shard.lane()).await
+            }
+            answer => answer,
+        }
     }
 
-    /// Reads. An ended connection is found by the first to use it, so that a read is sent a second time, at most.
+    /// Reads, or does what may be done twice. An ended connection is found by the first to use it, so that a command is sent
+    /// a second time, at most.
     pub(crate) async fn read_command(
         &self,
-        lane: Lane,
+        shard: Shard,
         command: &Cmd,
         what: &str,
     ) -> Result<(ServerId, Value), Failure> {
-        let connection = self.connection(lane).await?;
-        match settled(&connection, connection.request(command, Effect::None, what).await) {
+        let request = Request::Read(command);
+        match self
+            .follow(shard, self.connection(shard).await?, &request, what)
+            .await
+        {
             Err(failure) if failure.is_broken_connection() => {
-                let again = self.connection(lane).await?;
-                let answer = settled(&again, again.request(command, Effect::None, what).await)?;
-                Ok((again.server, answer))
+                self.follow(shard, self.connection(shard).await?, &request, what)
+                    .await
             }
-            answer => answer.map(|answer| (connection.server, answer)),
+            answer => answer,
         }
     }
 
     /// Runs a script, once: what may have happened is not asked for again.
     pub(crate) async fn run(
         &self,
-        connection: &Connection,
+        shard: Shard,
+        connection: Arc<Connection>,
         script: &Script,
         keys: &[Vec<u8>],
         arguments: &[Vec<u8>],
         what: &str,
-    ) -> Result<Vec<u8>, Failure> {
-        let by_digest = script.by_digest(keys, arguments);
-        let mut answer = connection.request(&by_digest, Effect::Some, what).await;
-        // Servers forget scripts with a restart, a failover, SCRIPT FLUSH; this one has done nothing yet.
-        if answer.as_ref().is_err_and(|failure| failure.is_unknown_script()) {
-            answer = connection
-                .request(&script.by_source(keys, arguments), Effect::Some, what)
-                .await;
-        }
-        match settled(connection, answer)? {
-            Value::BulkString(bytes) => Ok(bytes),
+    ) -> Result<(ServerId, Vec<u8>), Failure> {
+        let call = Request::Script {
+            script,
+            keys,
+            arguments,
+        };
+        match self.follow(shard, connection, &call, what).await? {
+            (server, Value::BulkString(bytes)) => Ok((server, bytes)),
             _ => Err(Failure::corrupt(what)),
+        }
+    }
+
+    /// Sends a request and follows where its answers lead. They do so before anything is done, so that nothing happens
+    /// twice.
+    async fn follow(
+        &self,
+        shard: Shard,
+        mut connection: Arc<Connection>,
+        request: &Request<'_>,
+        what: &str,
+    ) -> Result<(ServerId, Value), Failure> {
+        let (inner, slot, lane) = (&self.inner, self.names(shard).slot, shard.lane());
+        let deadline = Instant::now() + inner.settings.response_timeout;
+        let mut manner = Manner::Usual;
+        loop {
+            let answer = request.send(&connection, manner, what).await;
+            let failure = match settled(&connection, answer) {
+                Ok(answer) => return Ok((connection.server, answer)),
+                Err(failure) => failure,
+            };
+            let redirect = failure.redirect(&connection.address);
+            if redirect.is_none() || Instant::now() >= deadline {
+                if failure.kind != ErrorKind::Rejected {
+                    inner.masters.doubt();
+                }
+                return Err(failure);
+            }
+            (connection, manner) = match redirect {
+                Some(Redirect::Moved(to)) => {
+                    inner.masters.moved(slot, to.clone());
+                    (inner.masters.at(&to).connection(lane).await?, Manner::Usual)
+                }
+                Some(Redirect::Ask(to)) => (inner.masters.at(&to).connection(lane).await?, Manner::Asking),
+                Some(Redirect::Later) | None => {
+                    sleep(inner.settings.first_pause).await;
+                    (self.connection(shard).await?, Manner::Usual)
+                }
+            };
+        }
+    }
+}
+
+/// What is sent to the master of a shard.
+enum Request<'r> {
+    Read(&'r Cmd),
+    Script {
+        script: &'r Script,
+        keys: &'r [Vec<u8>],
+        arguments: &'r [Vec<u8>],
+    },
+}
+
+/// How it is sent.
+#[derive(Clone, Copy)]
+enum Manner {
+    Usual,
+    /// To a server that takes it only since it is being given the slot.
+    Asking,
+}
+
+impl Request<'_> {
+    async fn send(&self, connection: &Connection, manner: Manner, what: &str) -> Result<Value, Failure> {
+        match self {
+            Self::Read(command) => manner.send(connection, command, Effect::None, what).await,
+            Self::Script {
+                script,
+                keys,
+                arguments,
+            } => {
+                let by_digest = script.by_digest(keys, arguments);
+                let answer = manner.send(connection, &by_digest, Effect::Some, what).await;
+                // Servers forget scripts with a restart, a failover, SCRIPT FLUSH; this one has done nothing yet.
+                if !answer.as_ref().is_err_and(Failure::is_unknown_script) {
+                    return answer;
+                }
+                let by_source = script.by_source(keys, arguments);
+                manner.send(connection, &by_source, Effect::Some, what).await
+            }
+        }
+    }
+}
+
+impl Manner {
+    async fn send(
+        self,
+        connection: &Connection,
+        command: &Cmd,
+        effect: Effect,
+        what: &str,
+    ) -> Result<Value, Failure> {
+        match self {
+            Self::Usual => connection.request(command, effect, what).await,
+            Self::Asking => connection.request_asking(command, effect, what).await,
         }
     }
 }

@@ -3,11 +3,11 @@
 //! It never searches the server for keys: heads and logs have known names, and everything else ends by itself.
 
 use cache_core::{Lane, Shard, StoreError};
-use redis::Value;
+use futures_util::future::try_join_all;
+use redis::{Cmd, Value};
 
 use crate::RedisTier;
-use crate::failure::Effect;
-use crate::tier::settled;
+use crate::failure::Failure;
 
 /// A shard that has a head in the server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,46 +19,51 @@ pub struct Owned {
 }
 
 impl RedisTier {
-    /// The shards of this prefix that the server holds, with the length of their logs.
+    /// The shards of this prefix that the servers hold, with the length of their logs.
     ///
     /// # Errors
-    /// When the server cannot be asked.
+    /// When a server cannot be asked.
     pub async fn owned(&self) -> Result<Vec<Owned>, StoreError> {
         const WHAT: &str = "listing what the prefix owns";
-        let shards: Vec<_> = Lane::ALL.into_iter().flat_map(Shard::all).collect();
-        let mut questions = redis::pipe();
-        for shard in &shards {
-            questions.cmd("EXISTS").arg(&self.names(*shard).head);
-            questions.cmd("XLEN").arg(&self.names(*shard).stream);
-        }
-        let connection = self.connection(Lane::Bulk).await?;
-        let answers = settled(&connection, connection.request_all(&questions, WHAT).await)?;
-        let owned = shards.into_iter().zip(answers.chunks_exact(2));
-        let owned = owned.filter_map(|(shard, answers)| match answers {
-            [Value::Int(1), Value::Int(logged)] => Some(Owned {
-                shard,
-                logged: u64::try_from(*logged).unwrap_or_default(),
-            }),
-            _ => None,
+        let owned = all_shards().map(async |shard| {
+            let names = self.names(shard);
+            let (mut head, mut log) = (redis::cmd("EXISTS"), redis::cmd("XLEN"));
+            head.arg(&names.head);
+            log.arg(&names.stream);
+            let answers = (
+                self.read_command(shard, &head, WHAT).await?,
+                self.read_command(shard, &log, WHAT).await?,
+            );
+            match answers {
+                ((_, Value::Int(1)), (_, Value::Int(logged))) => Ok(Some(Owned {
+                    shard,
+                    logged: u64::try_from(logged).unwrap_or_default(),
+                })),
+                _ => Ok::<_, Failure>(None),
+            }
         });
-        Ok(owned.collect())
+        let owned = try_join_all(owned).await?;
+        Ok(owned.into_iter().flatten().collect())
     }
 
     /// Removes heads and logs of this prefix. Records are dead from then on and end with their lives. Nodes that still use
     /// the prefix find no heads, drop their memory and begin new histories.
     ///
     /// # Errors
-    /// When the server cannot be asked, or does not answer: calling it again does no harm.
+    /// When a server cannot be asked, or does not answer: calling it again does no harm.
     pub async fn forget(&self) -> Result<(), StoreError> {
         const WHAT: &str = "removing what the prefix owns";
-        let connection = self.connection(Lane::Bulk).await?;
-        for shard in Lane::ALL.into_iter().flat_map(Shard::all) {
+        for shard in all_shards() {
             let names = self.names(shard);
-            let mut command = redis::Cmd::new();
+            let mut command = Cmd::new();
             command.arg("UNLINK").arg(&names.head).arg(&names.stream);
-            let answer = connection.request(&command, Effect::Some, WHAT).await;
-            settled::<Value>(&connection, answer)?;
+            // Done twice, it does no more than once.
+            self.read_command(shard, &command, WHAT).await?;
         }
         Ok(())
     }
+}
+
+fn all_shards() -> impl Iterator<Item = Shard> {
+    Lane::ALL.into_iter().flat_map(Shard::all)
 }

@@ -79,10 +79,10 @@ pub use overrides::Overrides;
 pub use problems::{Problem, Problems};
 pub use reference::reference;
 pub use secret::{Secrecy, Secret};
-pub use settings::{Cache, EdgeNode, Features, Performance, Redis, SETTINGS, Security, Settings};
+pub use settings::{Cache, EdgeNode, Features, Market, Performance, Redis, SETTINGS, Security, Settings};
 pub use sources::Sources;
 pub use table::{PresetValue, Setting};
 pub use values::{
     AvailabilityZone, CacheTier, Database, Datacenter, Host, Hours, NetworkTier, NodeId, Preset, Rack,
-    Refused, Region, Switch, TtlMultiplier,
+    Refused, Region, RegionDistances, Switch, TtlMultiplier,
 };

@@ -81,7 +81,7 @@ Settings come in five layers, each overriding what stands before it:
 5. the flags: `--redis-port 6380`, or `--set redis.port=6380`.
 
 All that is wrong in any layer is reported at once, also a value that a later layer overrides. A variable that
-begins with `REDIS_`, `CACHE_` or `EDGE_NODE_` and is not known is refused, since it is most often misspelled.
+begins with `REDIS_`, `CACHE_`, `MARKET_` or `EDGE_NODE_` and is not known is refused, since it is most often misspelled.
 Kubernetes sets such variables by itself for a service named `redis`; `enableServiceLinks: false` in the pod keeps
 them out.
 

@@ -14,7 +14,7 @@ use crate::secret::Secret;
 use crate::table::settings;
 use crate::values::{
     AvailabilityZone, CacheTier, Database, Datacenter, Host, Hours, NetworkTier, NodeId, Preset, Rack,
-    Region, Switch, TtlMultiplier,
+    Region, RegionDistances, Switch, TtlMultiplier,
 };
 
 settings! {
@@ -101,6 +101,24 @@ settings! {
         health_check_interval: Duration = "30s";
     }
 
+    /// What the market allows, and what is near.
+    "MARKET" market: Market {
+        /// The longest time one booking may take, in hours. A year: capacity is sold by the year at most, and what is
+        /// longer is a slipped digit.
+        longest_booking_hours: Hours = "8760";
+        /// How many hours ahead a booking may begin. A year, for the same reason.
+        booking_lead_hours: Hours = "8760";
+        /// How long ago a new booking may have begun. 60 s, since a request that asks for "now" is under way for a
+        /// while, and clocks differ.
+        late_start: Duration = "60s";
+        /// How long a quoted price holds, whatever happens to supply meanwhile. 60 s, the longest that a price is shown
+        /// without being looked up again.
+        quote_life: Duration = "60s";
+        /// How far regions are from each other, in any unit, such as `us-east/us-west=60, us-east/europe=80`. A region
+        /// that is nearer to `edge_node.region` is offered before one that is further away; without it, none is near.
+        region_distances: Option<RegionDistances> = "";
+    }
+
     /// Which parts of the cache are switched on.
     "CACHE" features: Features {
         /// Whether the memory tier is used. Off means that every read goes to Redis: slow, but good for
@@ -141,5 +159,9 @@ settings! {
         require_auth: Switch = "off";
         /// Token that callers of this node must present when `security.require_auth` is on.
         auth_token: Option<Secret> = "";
+        /// Whether bookings are sold by a store that may lose what it acknowledged: one on Redis, or a PostgreSQL
+        /// server that does not wait for its disk. Off, since what was paid for must not vanish with a failover;
+        /// such a store then holds GPUs, and refuses to confirm.
+        allow_lossy_bookings: Switch = "off";
     }
 }

@@ -10,7 +10,7 @@ mod numbers;
 use std::fmt;
 
 pub use choices::{CacheTier, NetworkTier, Preset, Switch};
-pub use names::{AvailabilityZone, Datacenter, Host, NodeId, Rack, Region};
+pub use names::{AvailabilityZone, Datacenter, Host, NodeId, Rack, Region, RegionDistances};
 pub use numbers::{Database, Hours, TtlMultiplier};
 
 use crate::secret::Secrecy;

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::engine::Engine;
+use crate::holding::Holding;
 use crate::memory::{Memory, NamespaceState};
 use crate::stats::Counters;
 use crate::value::ValueType;
@@ -23,6 +24,8 @@ pub struct EdgeCacheBuilder {
     timing: Timing,
     queue: usize,
     rules: Rules,
+    outbox: Outbox,
+    holding: Holding,
     namespaces: Vec<NamespaceState>,
 }
 
@@ -36,6 +39,8 @@ impl EdgeCacheBuilder {
             timing: Timing::default(),
             queue: 10_000,
             rules: Rules::default(),
+            outbox: Outbox::default(),
+            holding: Holding::default(),
             namespaces: Vec::new(),
         }
     }
@@ -65,6 +70,22 @@ impl EdgeCacheBuilder {
     #[must_use]
     pub const fn event_queue(mut self, events: usize) -> Self {
         self.queue = events;
+        self
+    }
+
+    /// Invalidations that may wait for the shared store, in keys and in bytes of keys. With more, the shard that owes most
+    /// is flushed instead, as soon as the store can be reached. Default 10,000 keys of 8 MiB.
+    #[must_use]
+    pub fn outbox(mut self, keys: usize, bytes: usize) -> Self {
+        self.outbox = Outbox::bounded(keys, bytes);
+        self
+    }
+
+    /// Wraps every task of the cache, so that a test can stop a node as a whole, with its timers.
+    #[cfg(any(test, feature = "test-util"))]
+    #[must_use]
+    pub fn hold_tasks(mut self, hold: crate::Hold) -> Self {
+        self.holding.hold = Some(hold);
         self
     }
 
@@ -146,25 +167,27 @@ impl EdgeCacheBuilder {
                 queue: self.queue,
                 stop: stop.clone(),
             };
-            tasks.spawn(driver.run());
+            tasks.spawn(self.holding.of(driver.run()));
         }
         let engine = Arc::new(Engine {
             ports: self.ports,
             memory,
             lanes,
             dispatcher,
-            outbox: std::sync::Mutex::new(Outbox::default()),
+            outbox: std::sync::Mutex::new(self.outbox),
             owed: 0.into(),
             paying: 0.into(),
             owed_came: tokio::sync::Notify::new(),
             paid: tokio::sync::Notify::new(),
             tasks,
+            holding: self.holding,
             stop,
             node: self.node,
             region: self.region,
             published: 0.into(),
         });
-        engine.tasks.spawn(Arc::clone(&engine).pay_debts());
+        let paying = engine.holding.of(Arc::clone(&engine).pay_debts());
+        engine.tasks.spawn(paying);
         EdgeCache::over(engine)
     }
 }

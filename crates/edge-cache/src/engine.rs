@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::holding::Holding;
 use crate::memory::Memory;
 use crate::ports::Ports;
 
@@ -28,6 +29,7 @@ pub(crate) struct Engine {
     /// Payments under way.
     pub(crate) paying: AtomicUsize,
     pub(crate) tasks: TaskTracker,
+    pub(crate) holding: Holding,
     pub(crate) stop: CancellationToken,
     pub(crate) node: NodeId,
     pub(crate) region: Arc<str>,

@@ -16,6 +16,7 @@ mod error;
 mod fetched;
 mod fill;
 mod health;
+mod holding;
 mod load;
 mod many;
 mod memory;
@@ -36,6 +37,8 @@ pub use error::{CacheError, LoadError};
 pub use event_bus::{Delivery, EventStream, Filter, Rule, Rules, Subscription, Tally, Timing};
 pub use fetched::{Fetched, Freshness, Tier};
 pub use health::{Health, Status};
+#[cfg(any(test, feature = "test-util"))]
+pub use holding::Hold;
 pub use load::{IntoLoad, Load, LoadContext};
 pub use options::{Options, TierUse};
 pub use ports::Ports;

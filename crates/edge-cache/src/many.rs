@@ -93,7 +93,8 @@ impl Engine {
             Some(rendezvous)
         };
         let led = calls.iter().map(&mut lead).collect();
-        work.begin(run_together(Arc::clone(self), fills), &self.tasks);
+        let together = run_together(Arc::clone(self), fills);
+        work.begin(self.holding.of(together), &self.tasks);
         led
     }
 }

@@ -300,7 +300,7 @@ impl Engine {
                     stale: stale.cloned(),
                     newer_than,
                 };
-                rendezvous.begin(fill.run(), &self.tasks);
+                rendezvous.begin(self.holding.of(fill.run()), &self.tasks);
                 (rendezvous, false)
             }
         }

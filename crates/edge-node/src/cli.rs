@@ -41,7 +41,7 @@ pub enum Command {
     /// Runs a fleet of nodes and proves that their answers are true
     ///
     /// Three regions of nodes, each node with its own memory (L1), share one store (L2): the embedded one in this process,
-    /// or a Redis server.
+    /// a Redis server, or a cluster of them.
     /// Bookings and cancellations flow on a compressed clock while every node serves a Zipf-distributed mix of the
     /// marketplace's queries. Every value read is compared with what was published when; the bookings' log is
     /// searched for double grants. One table is printed at the end. Ctrl-c ends the run early, with the report so far;
@@ -105,14 +105,32 @@ pub struct DemoArgs {
     /// failovers that forget what was acknowledged
     #[arg(long)]
     pub faults: bool,
-    /// Runs on this Redis server instead of the embedded backend, as in redis://127.0.0.1:6379, under names of its own that
-    /// are removed at the end
+    /// Runs on these Redis servers instead of the embedded backend, as in redis://127.0.0.1:6379,
+    /// redis-cluster://10.0.0.1:7000,10.0.0.2:7000 or redis-sentinel://10.0.0.1:26379/MASTER, under names of its own that are
+    /// removed at the end
     #[arg(long, value_name = "URL", value_parser = redis, conflicts_with = "faults")]
     pub redis: Option<cache_redis::Settings>,
-    /// Where the bookings are decided: memory, sqlite (a temporary file), sqlite:FILE, or postgres://USER@HOST/DATABASE
-    /// that was migrated. A file or database must hold no bookings yet
+    /// Runs on a Redis Cluster of three masters with a replica each, which it starts on this machine and ends with the run
+    #[arg(long, conflicts_with_all = ["redis", "faults"])]
+    pub cluster: bool,
+    /// Kills a master of that cluster after so many seconds; its replica takes over
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, requires = "cluster")]
+    pub kill_master: Option<Duration>,
+    /// The server program of that cluster
+    #[arg(
+        long,
+        value_name = "PROGRAM",
+        default_value = "redis-server",
+        requires = "cluster"
+    )]
+    pub redis_server: PathBuf,
+    /// Where the bookings are decided: memory, sqlite (a temporary file), sqlite:FILE, postgres://USER@HOST/DATABASE that was
+    /// migrated, or redis://HOST:PORT. A file, database or server must hold no bookings yet
     #[arg(long, value_name = "STORE", default_value = "memory")]
     pub store: StoreChoice,
+    /// Lets a store sell that may lose what it acknowledged, as the setting security.allow_lossy_bookings does
+    #[arg(long)]
+    pub allow_lossy_bookings: bool,
     /// Writes the report as JSON to this file
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,

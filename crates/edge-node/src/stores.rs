@@ -5,10 +5,13 @@
 use std::sync::Arc;
 
 use bookings_postgres::{PostgresBookings, Settings, Time};
+use bookings_redis::RedisBookings;
 use bookings_sqlite::SqliteBookings;
+use config::Switch;
+use marketplace::bookings::{BookingDecider, DurableOnly};
 use marketplace::{
-    BookingGroups, BookingLedger, BookingStore, BookingStoreError, BookingTerms, MemoryBookings, StoreClock,
-    SystemOfRecord,
+    BookingGroups, BookingLedger, BookingStore, BookingStoreError, BookingTerms, Guarantee, MemoryBookings,
+    StoreClock, SystemOfRecord,
 };
 use tempfile::TempDir;
 
@@ -24,6 +27,8 @@ pub struct Opened {
     pub terms: Arc<dyn BookingTerms>,
     /// Reads.
     pub ledger: Arc<dyn BookingLedger>,
+    /// Whether it confirms what it holds.
+    pub sells: bool,
     /// Holds the file of a store that nobody asked to keep; it is deleted with this.
     pub folder: Option<TempDir>,
 }
@@ -36,16 +41,18 @@ impl Opened {
             groups: store.clone(),
             terms: store.clone(),
             ledger: store,
+            sells: true,
             folder,
         }
     }
 }
 
-/// Opens `choice`, whose instants come from `clock`.
+/// Opens `choice`, whose instants come from `clock`. A store that may lose what it acknowledged sells nothing unless
+/// `lossy` is on; the one in memory, which promises nothing beyond its process, is for demonstrations and always sells.
 ///
 /// # Errors
 /// When it cannot be opened, as a sentence for the operator.
-pub async fn open(choice: &StoreChoice, clock: Arc<dyn StoreClock>) -> Result<Opened, String> {
+pub async fn open(choice: &StoreChoice, lossy: Switch, clock: Arc<dyn StoreClock>) -> Result<Opened, String> {
     match choice {
         StoreChoice::Memory => Ok(Opened::of(MemoryBookings::new(clock), None)),
         StoreChoice::Sqlite(path) => {
@@ -61,8 +68,23 @@ pub async fn open(choice: &StoreChoice, clock: Arc<dyn StoreClock>) -> Result<Op
         }
         StoreChoice::Postgres(address) => {
             let store = PostgresBookings::connect(address, Settings::default(), Time::Given(clock)).await;
-            Ok(Opened::of(store.map_err(sentence)?, None))
+            Ok(guarded(store.map_err(sentence)?, lossy))
         }
+        StoreChoice::Redis(address) => {
+            let settings = bookings_redis::Settings::at(address);
+            let store = RedisBookings::connect(settings, bookings_redis::Time::Given(clock)).await;
+            Ok(guarded(store.map_err(sentence)?, lossy))
+        }
+    }
+}
+
+fn guarded<S: BookingDecider + BookingLedger + 'static>(store: S, lossy: Switch) -> Opened {
+    match lossy {
+        Switch::On => Opened::of(store, None),
+        Switch::Off => Opened {
+            sells: store.promises() == Guarantee::DurableLinearizable,
+            ..Opened::of(DurableOnly::over(store), None)
+        },
     }
 }
 

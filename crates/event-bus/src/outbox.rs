@@ -45,8 +45,10 @@ struct Owed {
 /// outbox.paid(&debt);
 /// assert!(outbox.is_empty());
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Outbox {
+    most_keys: usize,
+    most_bytes: usize,
     keys: BTreeMap<Shard, BTreeMap<CacheKey, Owed>>,
     shards: BTreeMap<Shard, Owed>,
     barriers: BTreeMap<(Shard, Barrier), Owed>,
@@ -56,7 +58,28 @@ pub struct Outbox {
     collapses: u64,
 }
 
+impl Default for Outbox {
+    fn default() -> Self {
+        Self::bounded(OUTBOX_KEYS, OUTBOX_BYTES)
+    }
+}
+
 impl Outbox {
+    /// An outbox that collapses beyond this many keys, or bytes of keys; and beyond that many barriers.
+    pub const fn bounded(keys: usize, bytes: usize) -> Self {
+        Self {
+            most_keys: keys,
+            most_bytes: bytes,
+            keys: BTreeMap::new(),
+            shards: BTreeMap::new(),
+            barriers: BTreeMap::new(),
+            count: 0,
+            bytes: 0,
+            tickets: 0,
+            collapses: 0,
+        }
+    }
+
     /// Owes the invalidation of a key.
     pub fn owe_key(&mut self, shard: Shard, key: CacheKey) {
         if self.shards.contains_key(&shard) {
@@ -70,7 +93,7 @@ impl Outbox {
             self.count += 1;
             self.bytes += size;
         }
-        if self.count > OUTBOX_KEYS || self.bytes > OUTBOX_BYTES {
+        if self.count > self.most_keys || self.bytes > self.most_bytes {
             self.collapse();
         }
     }
@@ -92,7 +115,7 @@ impl Outbox {
         let first = self.barriers.get(&owed).map_or(latest, |owed| owed.first);
         self.barriers.insert(owed, Owed { first, latest });
         // Barriers are few; a flood of them collapses into one that covers the lane.
-        if self.barriers.len() > OUTBOX_KEYS {
+        if self.barriers.len() > self.most_keys {
             self.collapses += 1;
             let lanes: BTreeSet<Shard> = std::mem::take(&mut self.barriers)
                 .into_keys()

@@ -77,6 +77,10 @@ port_error!(
     BookingLedgerError, "booking ledger"
 );
 port_error!(
+    /// Why a [`BidBook`](crate::BidBook) could not answer.
+    BidBookError, "bid book"
+);
+port_error!(
     /// Why an [`Inventory`](crate::Inventory) or [`InventoryControl`](crate::InventoryControl) could not answer.
     InventoryError, "inventory"
 );

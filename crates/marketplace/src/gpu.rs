@@ -6,13 +6,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{GpuId, GpuModel, Money, ProviderId, Region, StoreTime};
+use crate::{GpuId, GpuModel, Money, PriceVersion, ProviderId, Region, StoreTime};
 
 /// One GPU with everything a buyer may ask about it.
 ///
 /// ```
 /// use marketplace::{Cores, Currency, Gpu, GpuId, GpuModel, GpuStatus, MemoryMib, Money, PerformanceScore,
-///     ProviderId, Region, StoreTime};
+///     PriceVersion, ProviderId, Region, StoreTime};
 /// let gpu = Gpu {
 ///     id: GpuId::new("node-7/gpu-0")?,
 ///     provider: ProviderId::new("provider-1")?,
@@ -21,6 +21,7 @@ use crate::{GpuId, GpuModel, Money, ProviderId, Region, StoreTime};
 ///     cores: Cores(16_896),
 ///     base_price: Money::parse("1.87", Currency::USD)?,
 ///     current_price: Money::parse("2.244", Currency::USD)?,
+///     price_version: PriceVersion::FIRST,
 ///     status: GpuStatus::Available,
 ///     region: Region::new("us-east")?,
 ///     score: PerformanceScore(9_890),
@@ -45,6 +46,8 @@ pub struct Gpu {
     pub base_price: Money,
     /// What it costs per hour at the present supply.
     pub current_price: Money,
+    /// The version of the base price, to be named in a quote.
+    pub price_version: PriceVersion,
     /// Whether it can be booked.
     pub status: GpuStatus,
     /// Where it stands.

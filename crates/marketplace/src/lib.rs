@@ -38,6 +38,7 @@
 //! # Ok(()) }
 //! ```
 
+pub mod bids;
 mod booking;
 pub mod bookings;
 pub mod checks;
@@ -56,6 +57,7 @@ mod pricing;
 pub mod service;
 pub mod shelf;
 
+pub use bids::{Bid, BidBook, MOST_BIDS, MemoryBids, NewBid};
 pub use booking::{Booking, BookingState, Fence, PriceVersion, Quote};
 pub use bookings::{
     BookingGroups, BookingLedger, BookingOutcome, BookingStore, BookingTerms, CancelRequest, Candidate,
@@ -64,19 +66,21 @@ pub use bookings::{
     LARGEST_GROUP, MemoryBookings, Occupancy, RequestHash, SystemOfRecord,
 };
 pub use clock::{ManualClock, StoreClock};
-pub use error::{BookingLedgerError, BookingStoreError, ErrorKind, InventoryError};
+pub use error::{BidBookError, BookingLedgerError, BookingStoreError, ErrorKind, InventoryError};
 pub use gpu::{Cores, Gpu, GpuStatus, MemoryMib, PerformanceScore, ProviderStatus};
 pub use interval::{EmptyInterval, Interval, StoreTime};
 pub use inventory::{Inventory, InventoryControl, MemoryInventory};
 pub use money::{Currency, Money, MoneyError};
 pub use name::{
-    BookingId, GpuId, GpuModel, IdempotencyKey, LONGEST_NAME, NameError, NameFault, ProviderId, Region,
-    UserId,
+    BidId, BookingId, GpuId, GpuModel, IdempotencyKey, LONGEST_NAME, NameError, NameFault, ProviderId,
+    Region, UserId,
 };
-pub use pricing::{Multiplier, PricingPolicy, ScarcityPricing, Supply};
+pub use pricing::{Multiplier, PricingPolicy, ScarcityPricing, ShelfPricing, Supply};
 pub use service::{
-    Answer, AvailabilityQuery, Booked, BookingNews, ClassHealth, Drained, Effects, MarketError, MarketHealth,
-    Marketplace, NewBooking, NewGroupBooking, News, Read, Records, ShelfNews, Show,
+    Answer, AvailabilityQuery, Booked, BookingNews, Candidates, ClassHealth, Distances, Drained, Effects,
+    LONGEST_HOLD, LONGEST_KEY, MarketError, MarketHealth, MarketSettings, Marketplace, NewBooking,
+    NewGroupBooking, News, ProviderStats, Read, Reason, Records, Refusal, ShelfNews, Show, TimedQuote,
+    WrongDistance,
 };
 pub use shelf::{
     GpuPage, MarketStats, OrderBook, PageKey, PriceSheet, Ranking, Search, SearchFilter, ShelfKey,

@@ -98,6 +98,12 @@ impl Money {
         })
     }
 
+    /// The sum of all; `None` when there are none, one is missing, two differ in currency, or the sum does not fit.
+    pub fn total(amounts: impl IntoIterator<Item = Option<Self>>) -> Option<Self> {
+        let sum = |one: Option<Self>, other: Option<Self>| one?.checked_add(other?).ok();
+        amounts.into_iter().reduce(sum).flatten()
+    }
+
     fn combine(self, other: Self, with: impl Fn(i64, i64) -> Option<i64>) -> Result<Self, MoneyError> {
         if self.currency != other.currency {
             return Err(MoneyError::CurrencyMismatch);

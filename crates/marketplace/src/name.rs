@@ -93,6 +93,10 @@ name!(
     BookingId, "booking id", "b-1"
 );
 name!(
+    /// One bid, given out by the record that keeps it.
+    BidId, "bid id", "bid-1"
+);
+name!(
     /// Who books: the tenant in whose name idempotency keys are unique.
     UserId, "user id", "ada"
 );

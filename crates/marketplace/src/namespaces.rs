@@ -9,7 +9,7 @@ use cache_core::{Lane, Namespace, Policy, Propagation, Version};
 use edge_cache::EdgeCacheBuilder;
 use serde::{Deserialize, Serialize};
 
-use crate::shelf::{DayTotals, GpuPage, OrderBook, PriceSheet, ShelfKey, StateCounts};
+use crate::shelf::{DayTotals, GpuPage, OrderBook, PriceSheet, Section, ShelfKey, StateCounts};
 use crate::{Money, ProviderStatus, StoreTime};
 
 /// A megabyte in the table of classes: a million bytes, as memory is sold and billed.
@@ -25,7 +25,10 @@ pub const GPU_AVAILABILITY: Namespace<GpuPage> = Namespace::new("gpu_availabilit
 /// What a shelf costs, and what is on its pages.
 pub const GPU_PRICING: Namespace<PricedShelf> = Namespace::new("gpu_pricing", critical(60, 50));
 
-/// What is on offer on a shelf, and what was last paid.
+/// Stretches of shelves that are too large for one sheet: part of the pricing, and of its policy.
+pub const SHELF_SECTION: Namespace<PricedSection> = Namespace::new("shelf_section", critical(60, 50));
+
+/// What is on offer on a shelf, what is wanted there, and what was last paid.
 pub const ORDER_BOOK: Namespace<ShelfBook> = Namespace::new("order_book", critical(5, 200));
 
 /// Whether a provider's GPUs can be reached.
@@ -58,9 +61,10 @@ const fn bulk(seconds: u64, megabytes: u64) -> Policy {
 }
 
 /// What each class may take in memory on one node, in bytes.
-pub(crate) const BUDGETS: [(&str, u64); 7] = [
+pub(crate) const BUDGETS: [(&str, u64); 8] = [
     (GPU_AVAILABILITY.name(), GPU_AVAILABILITY.policy().max_bytes),
     (GPU_PRICING.name(), GPU_PRICING.policy().max_bytes),
+    (SHELF_SECTION.name(), SHELF_SECTION.policy().max_bytes),
     (ORDER_BOOK.name(), ORDER_BOOK.policy().max_bytes),
     (PROVIDER_STATUS.name(), PROVIDER_STATUS.policy().max_bytes),
     (MARKET_STATS.name(), MARKET_STATS.policy().max_bytes),
@@ -78,18 +82,32 @@ pub(crate) fn register_with(
             builder$(.namespace_with(&$namespace, adapt($namespace.name(), *$namespace.policy())))*
         };
     }
-    register!(GPU_AVAILABILITY GPU_PRICING ORDER_BOOK PROVIDER_STATUS MARKET_STATS HISTORICAL_DATA SHELF_LIST)
+    register!(
+        GPU_AVAILABILITY GPU_PRICING SHELF_SECTION ORDER_BOOK PROVIDER_STATUS MARKET_STATS HISTORICAL_DATA
+        SHELF_LIST
+    )
 }
 
-/// A price sheet and the versions of the pages it was put together from. A summary gives way only to that of a
-/// newer page, so that nodes which change different pages at once do not undo each other's work.
+/// A price sheet and the versions of the parts it was put together from. A summary gives way only to that of a
+/// newer part, so that nodes which change different parts at once do not undo each other's work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PricedShelf {
     /// The sheet.
     pub sheet: Arc<PriceSheet>,
-    /// For each page of the sheet, in its order, the version of the page.
+    /// For each part of the sheet, in its order, the version of the part.
     pub of: Vec<Version>,
-    /// When all pages were last read; the sheet is put together anew when that is a TTL ago.
+    /// When all parts were last read; the sheet is put together anew when that is a TTL ago.
+    pub assembled: StoreTime,
+}
+
+/// A section of a shelf, as a sheet with its versions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PricedSection {
+    /// The section.
+    pub section: Arc<Section>,
+    /// For each part of the section, in its order, the version of the part.
+    pub of: Vec<Version>,
+    /// When all parts were last read; the section is put together anew when that is a TTL ago.
     pub assembled: StoreTime,
 }
 
@@ -107,8 +125,6 @@ pub struct ShelfBook {
 pub struct RegionTally {
     /// Its shelves, in order.
     pub shelves: Vec<ShelfTally>,
-    /// Bookings and volume of the last 24 hours.
-    pub day: DayTotals,
     /// When all price sheets were last read; the tally is taken anew when that is a TTL ago.
     pub assembled: StoreTime,
 }
@@ -122,8 +138,10 @@ pub struct ShelfTally {
     pub of: Version,
     /// Its GPUs by state.
     pub states: StateCounts,
-    /// The sum of all current prices; `None` when it does not fit.
-    pub prices: Option<Money>,
+    /// The sum of the current prices of available GPUs; `None` when there are none, or it does not fit.
+    pub asked: Option<Money>,
+    /// Bookings and volume of the last 24 hours, as they were when the tally was written.
+    pub day: DayTotals,
     /// When time alone will change it.
     pub changes_at: Option<StoreTime>,
 }
@@ -131,8 +149,8 @@ pub struct ShelfTally {
 /// All shelves of the market.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShelfList {
-    /// In order of region and model.
-    pub shelves: Vec<ShelfKey>,
+    /// In order of region and model, each with the number of its pages.
+    pub shelves: Vec<(ShelfKey, u32)>,
 }
 
 /// What was paid on one shelf.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use marketplace::checks::states_add_up;
 use marketplace::ingest::{Layout, OfferBook, Stock, read_hosts, read_offers, read_tasks, stock};
-use marketplace::shelf::{DayTotals, MarketStats, PageSummary};
+use marketplace::shelf::{DayTotals, MarketStats, PartKey, PartSummary, Summary, level_of_parts};
 use marketplace::{
     Currency, GpuPage, Inventory, ManualClock, MemoryInventory, PriceSheet, Ranking, Region, ScarcityPricing,
     Search, SearchFilter, StoreTime,
@@ -94,10 +94,16 @@ async fn a_market_of_the_real_stock_adds_up_and_is_searched_through_few_pages() 
         let mut summaries = Vec::new();
         for key in shelf.page_keys() {
             let page = GpuPage::assemble(&inventory.page(&key).await.unwrap().unwrap(), &[]);
-            summaries.push(PageSummary::of(&page));
+            let summary = Summary::of_page(&page);
+            summaries.push(PartSummary {
+                number: key.page,
+                summary,
+            });
             pages.insert(key, page);
         }
-        sheets.push(PriceSheet::assemble(shelf.shelf, summaries, &ScarcityPricing));
+        assert_eq!(level_of_parts(shelf.pages), 0, "{}", shelf.shelf);
+        let sheet = PriceSheet::assemble(shelf.shelf, 0, summaries, &ScarcityPricing, None);
+        sheets.push(sheet);
     }
     let stats = MarketStats::assemble(&sheets, DayTotals::default());
     assert_eq!(states_add_up(6_212, stats.states), Ok(()));
@@ -105,9 +111,9 @@ async fn a_market_of_the_real_stock_adds_up_and_is_searched_through_few_pages() 
 
     let mut search = Search::new(SearchFilter::default(), Ranking::TopPerforming, 20, &sheets);
     let mut opened = 0;
-    while let Some(key) = search.next_page() {
+    while let Some(PartKey::Page(key)) = search.next_part() {
         opened += 1;
-        search.take(&pages[&key]);
+        search.take_page(&pages[&key]);
     }
     let found = search.finish();
     assert_eq!(found.len(), 20);

@@ -2,10 +2,14 @@
 //!
 //! It asserts nothing and prints no table: the test binary `simulation` runs a few seeds, the program `sim` many.
 
+mod clocks;
+mod load;
 mod mutants;
+mod published;
 mod run;
 mod scenario;
 mod shrink;
+mod trouble;
 mod truth;
 mod wraps;
 

@@ -1,15 +1,13 @@
 //! Each rule taken out once: the simulation must notice.
 //!
-//! The load deadline, the lease from send time and the check of the era are not here. A node that is frozen as a whole
-//! would show them; here time goes on for its timers, which give late answers up before the rules can. Their tests are
-//! the follower's own.
+//! Rules that are enforced in more than one place, or whose absence no reader can tell, have their tests where they are.
 
 use std::sync::Arc;
 
 use edge_cache::{Rule, Rules};
 
 use super::scenario::{Profile, Scenario};
-use super::wraps::{WithoutFillLease, WithoutInFlightFloor};
+use super::wraps::{WithoutFillLease, WithoutInFlightFloor, WithoutJoinLimit};
 
 /// A rule, and how to take it out.
 pub struct Mutant {
@@ -48,6 +46,8 @@ pub const MUTANTS: &[Mutant] = &[
         scenario.options.rules = Rules::without(Rule::LeaseCheck);
     }),
     without("gap repair", Profile::Network, |scenario| {
+        // A hole is forgotten by a later event of its shard: there must be one, of another key.
+        scenario.keys = 96;
         scenario.options.rules = Rules::without(Rule::GapRepair);
     }),
     without("cursor reaches head", Profile::Network, |scenario| {
@@ -55,6 +55,12 @@ pub const MUTANTS: &[Mutant] = &[
     }),
     without("lease for any copy", Profile::Network, |scenario| {
         scenario.options.rules = Rules::without(Rule::LeaseForAnyCopy);
+    }),
+    without("lease from send time", Profile::Network, |scenario| {
+        scenario.options.rules = Rules::without(Rule::LeaseFromSendTime);
+    }),
+    without("young fetches only", Profile::Network, |scenario| {
+        scenario.options.local = Some(Arc::new(|inner| Arc::new(WithoutJoinLimit(inner))));
     }),
     without("identity and chain", Profile::Failovers, |scenario| {
         scenario.options.rules = Rules::without(Rule::IdentityAndChain);

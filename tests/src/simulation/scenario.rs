@@ -29,16 +29,22 @@ pub enum Profile {
     Wipes,
     /// The bad network, memory for a few entries only, short lives, and invalidations of many values at once.
     Pressure,
+    /// The bad network, nodes that restart, and clocks that jump.
+    Restarts,
+    /// Nodes cut off from the store, with room for two owed invalidations and four waiting events.
+    Overload,
 }
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Healthy,
         Self::Network,
         Self::Failovers,
         Self::Wipes,
         Self::Pressure,
+        Self::Restarts,
+        Self::Overload,
     ];
 
     /// As it is written on a command line.
@@ -49,6 +55,8 @@ impl Profile {
             Self::Failovers => "failovers",
             Self::Wipes => "wipes",
             Self::Pressure => "pressure",
+            Self::Restarts => "restarts",
+            Self::Overload => "overload",
         }
     }
 }
@@ -58,6 +66,14 @@ impl Profile {
 pub enum Trouble {
     /// Everything towards a node is late.
     Freeze,
+    /// Everything from a node is late.
+    Stall,
+    /// A node's process is stopped as a whole, its timers included, and goes on later, readers first.
+    Stop,
+    /// A node shuts down and starts anew: empty memory, the same store.
+    RestartNode,
+    /// The servers' clock jumps by an hour, and the nodes' wall clocks by whatever they like.
+    ClockJump,
     /// A node's connections are cut, without either side being told.
     Cut,
     /// A node's subscriptions end, and it is told.
@@ -68,6 +84,8 @@ pub enum Trouble {
     Restart,
     /// A replica that lacks the newest events takes over.
     Failover,
+    /// Two of them, one soon after the other: what repaired the first may be lost in the second.
+    DoubleFailover,
     /// The servers lose everything.
     Wipe,
     /// The servers lose the head of one shard.
@@ -103,14 +121,24 @@ pub struct Scenario {
 impl Scenario {
     /// The scenario of a profile: four nodes, sixteen keys, four seconds.
     pub fn of(profile: Profile) -> Self {
-        use Trouble::{Cut, Disconnect, Failover, Freeze, LoseHead, Restart, Trim, Wipe};
-        let network = [Freeze, Freeze, Freeze, Cut, Cut, Disconnect, Trim];
+        use Trouble::{
+            ClockJump, Cut, Disconnect, DoubleFailover, Failover, Freeze, LoseHead, Restart, RestartNode,
+            Stall, Stop, Trim, Wipe,
+        };
+        let network = [Freeze, Stall, Stop, Stop, Cut, Cut, Disconnect, Trim];
         let more: &[Trouble] = match profile {
             Profile::Healthy | Profile::Network | Profile::Pressure => &[],
-            Profile::Failovers => &[Restart, Failover, Failover],
+            Profile::Failovers => &[Restart, Failover, Failover, DoubleFailover],
             Profile::Wipes => &[Wipe, LoseHead],
+            Profile::Restarts => &[RestartNode, RestartNode, ClockJump],
+            Profile::Overload => &[Cut, Cut, Cut, Stall],
         };
         let healthy = profile == Profile::Healthy;
+        let (outbox, event_queue) = if profile == Profile::Overload {
+            (2, 4)
+        } else {
+            (10_000, 10_000)
+        };
         Self {
             load: if profile == Profile::Pressure {
                 Load::Everything
@@ -129,6 +157,8 @@ impl Scenario {
                 nodes: 4,
                 timing: TIMING,
                 log_len: 24,
+                outbox,
+                event_queue,
                 ..FleetOptions::default()
             },
         }
@@ -147,6 +177,7 @@ fn bad_network() -> Faults {
         request_delay: Duration::ZERO..=Duration::from_millis(8),
         lost_request: Permille(10),
         lost_reply: Permille(30),
+        late_reply: Permille(20),
         lagging_read: Permille(300),
         lag: 6,
         timeout: Duration::from_millis(150),

@@ -60,16 +60,18 @@ enum Fault {
     Tail,
     LostRequest,
     LostReply,
+    LateReply,
     LaggingRead,
 }
 
-const FAULTS: [Fault; 7] = [
+const FAULTS: [Fault; 8] = [
     Fault::EventLoss,
     Fault::Duplicate,
     Fault::Reorder,
     Fault::Tail,
     Fault::LostRequest,
     Fault::LostReply,
+    Fault::LateReply,
     Fault::LaggingRead,
 ];
 
@@ -86,6 +88,7 @@ impl Fault {
             Self::Tail => &mut faults.tail,
             Self::LostRequest => &mut faults.lost_request,
             Self::LostReply => &mut faults.lost_reply,
+            Self::LateReply => &mut faults.late_reply,
             Self::LaggingRead => &mut faults.lagging_read,
         }
     }

@@ -2,16 +2,18 @@
 //!
 //! It judges by values and moments alone and knows nothing of versions, leases or lineages.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cache_core::{
-    Barrier, BincodeCodec, CacheKey, Head, Lane, Moment, Op, Payload, SchemaFingerprint, Seq, Shard, Write,
-    decode_value, open,
+    Barrier, BincodeCodec, CacheKey, Head, Key, Moment, Op, Payload, Record, SchemaFingerprint, Seq, Shard,
+    Write, decode_value, open,
 };
 use cache_memory::Witness;
-use edge_cache::Tier;
+use edge_cache::{Fetched, Freshness, Stats, Tier};
+
+use super::published::Published;
 
 /// A promise that a read broke.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -22,6 +24,10 @@ pub enum Breach {
     Backwards,
     /// G3: something published longer ago than the bound is missing.
     TooOld,
+    /// G3: the read said that it was younger than it is.
+    Understated,
+    /// G5: the shared store was filled with a value older than an invalidation that it had taken before.
+    FilledOver,
     /// The fleet is at rest, and the value is still not the newest.
     NeverCaughtUp,
 }
@@ -31,14 +37,14 @@ pub enum Breach {
 struct KeyTruth {
     /// What the system of record holds: it counts up.
     value: u64,
-    /// Published at that moment, by that step of that shard: nothing older may be read a bound later.
-    announced: Vec<(Moment, u64, Shard, Seq)>,
+    /// Nothing older than what was published may be read a bound later.
+    published: Published,
 }
 
 /// The truth about all keys of a run.
 #[derive(Debug)]
 pub(crate) struct Truth {
-    keys: Vec<CacheKey>,
+    keys: Vec<(CacheKey, Shard)>,
     tagged: Vec<bool>,
     traced: bool,
     state: Mutex<State>,
@@ -47,21 +53,27 @@ pub(crate) struct Truth {
 #[derive(Debug, Default)]
 struct State {
     truth: Vec<KeyTruth>,
-    /// By node and key: what its acknowledged writes oblige it to.
-    own: HashMap<(usize, usize), u64>,
-    /// By node and key: the newest value a finished read had.
-    newest_read: HashMap<(usize, usize), u64>,
+    /// By process and key.
+    known: Vec<Vec<Known>>,
     verdict: Verdict,
+}
+
+/// What a process has been told about a key.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    /// What its acknowledged writes oblige it to.
+    own: u64,
+    /// The newest value a finished read had.
+    newest_read: u64,
 }
 
 /// A read that has begun, with what it must not be older than.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Begun {
-    node: usize,
+    process: usize,
     key: usize,
     at: Moment,
-    own: u64,
-    newest_read: u64,
+    known: Known,
 }
 
 /// What a run came to.
@@ -81,6 +93,15 @@ pub struct Verdict {
     pub flushes: u64,
     /// Logs that nodes read to fill a hole.
     pub replays: u64,
+    /// Times that owed invalidations became the flush of a shard.
+    pub collapses: u64,
+}
+
+impl Begun {
+    /// When it began.
+    pub(crate) const fn at(&self) -> Moment {
+        self.at
+    }
 }
 
 impl Verdict {
@@ -92,6 +113,7 @@ impl Verdict {
         self.oldest = self.oldest.max(other.oldest);
         self.flushes += other.flushes;
         self.replays += other.replays;
+        self.collapses += other.collapses;
         for (breach, count) in &other.breaches {
             *self.breaches.entry(*breach).or_default() += count;
         }
@@ -99,14 +121,13 @@ impl Verdict {
 }
 
 impl Truth {
-    pub(crate) fn new(keys: Vec<CacheKey>, tagged: Vec<bool>, traced: bool) -> Self {
-        let truth = keys.iter().map(|_| KeyTruth::default()).collect();
+    pub(crate) fn new(keys: &[Key<u64>], tagged: Vec<bool>, traced: bool) -> Self {
         Self {
-            keys,
+            keys: keys.iter().map(|key| (key.raw().clone(), key.shard())).collect(),
             tagged,
             traced,
             state: Mutex::new(State {
-                truth,
+                truth: keys.iter().map(|_| KeyTruth::default()).collect(),
                 ..State::default()
             }),
         }
@@ -132,50 +153,47 @@ impl Truth {
         state.truth[key].value
     }
 
-    /// The node was told that its change to this value is known to the cache.
-    pub(crate) fn acknowledged(&self, node: usize, key: usize, value: u64) {
+    /// The process was told that its change to this value is known to the cache.
+    pub(crate) fn acknowledged(&self, process: usize, key: usize, value: u64) {
         let mut state = self.state();
-        let own = state.own.entry((node, key)).or_default();
-        *own = (*own).max(value);
+        let own = &mut state.known(process, key).own;
+        *own = value.max(*own);
     }
 
     /// A read begins.
-    pub(crate) fn begin(&self, node: usize, key: usize, at: Moment) -> Begun {
-        let state = self.state();
-        let own = state.own.get(&(node, key)).copied().unwrap_or(0);
-        let newest_read = state.newest_read.get(&(node, key)).copied().unwrap_or(0);
+    pub(crate) fn begin(&self, process: usize, key: usize, at: Moment) -> Begun {
+        let known = *self.state().known(process, key);
         Begun {
-            node,
+            process,
             key,
             at,
-            own,
-            newest_read,
+            known,
         }
     }
 
-    /// A read ended with this value.
-    pub(crate) fn end(&self, read: Begun, value: u64, tier: Tier, bound: Duration) {
+    /// A read ended with this answer.
+    pub(crate) fn end(&self, read: Begun, answer: &Fetched<u64>, now: Moment, bound: Duration) {
         let mut state = self.state();
+        let value = **answer;
         state.verdict.reads += 1;
-        state.verdict.hits += u64::from(tier == Tier::L1);
-        let missed = state.truth[read.key]
-            .announced
-            .iter()
-            .filter(|(_, announced, _, _)| *announced > value);
-        let behind = missed
-            .map(|(at, ..)| read.at.since(*at))
-            .max()
-            .unwrap_or_default();
+        state.verdict.hits += u64::from(answer.tier() == Tier::L1);
+        let missed = state.truth[read.key].published.first_after(value);
+        let behind = missed.map_or(Duration::ZERO, |at| read.at.since(at));
         state.verdict.oldest = state.verdict.oldest.max(behind);
-        let newest = state.newest_read.entry((read.node, read.key)).or_default();
-        *newest = (*newest).max(value);
+        let newest = &mut state.known(read.process, read.key).newest_read;
+        *newest = value.max(*newest);
+        let understated = match answer.freshness() {
+            Freshness::Current { at_most } => missed.is_some_and(|at| now.since(at) > at_most + GRAIN),
+            Freshness::WithinTtl { .. } | Freshness::Stale { .. } => false,
+        };
         let breaches = [
-            (Breach::OwnWrite, value < read.own),
-            (Breach::Backwards, value < read.newest_read),
+            (Breach::OwnWrite, value < read.known.own),
+            (Breach::Backwards, value < read.known.newest_read),
             (Breach::TooOld, behind > bound),
+            (Breach::Understated, understated),
         ];
         for (breach, _) in breaches.into_iter().filter(|(_, broken)| *broken) {
-            self.trace(read.at, format_args!("{breach:?}: {read:?} ended with {value}"));
+            self.trace(now, format_args!("{breach:?}: {read:?} ended with {answer:?}"));
             *state.verdict.breaches.entry(breach).or_default() += 1;
         }
     }
@@ -188,6 +206,16 @@ impl Truth {
         }
     }
 
+    /// A node has ended: what it counted is part of the verdict.
+    pub(crate) fn ended(&self, stats: &Stats) {
+        let verdict = &mut self.state().verdict;
+        verdict.collapses += stats.collapses;
+        for tally in &stats.events {
+            verdict.flushes += tally.flushes;
+            verdict.replays += tally.replays;
+        }
+    }
+
     pub(crate) fn verdict(&self) -> Verdict {
         self.state().verdict.clone()
     }
@@ -196,27 +224,30 @@ impl Truth {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn announce(
-        &self,
-        which: impl Fn(usize) -> bool,
-        value: Option<u64>,
-        shard: Shard,
-        seq: Seq,
-        at: Moment,
-    ) {
-        if shard.lane() != Lane::Critical {
-            // Barriers are raised in both lanes; the keys of this run are in one.
-            return;
-        }
+    fn publish(&self, which: impl Fn(usize) -> bool, value: Option<u64>, shard: Shard, seq: Seq, at: Moment) {
         let mut state = self.state();
         for key in (0..self.keys.len()).filter(|key| which(*key)) {
             let truth = &mut state.truth[key];
-            truth
-                .announced
-                .push((at, value.unwrap_or(truth.value), shard, seq));
+            truth.published.push(at, value.unwrap_or(truth.value), shard, seq);
         }
     }
 }
+
+impl State {
+    fn known(&mut self, process: usize, key: usize) -> &mut Known {
+        if self.known.len() <= process {
+            self.known.resize_with(process + 1, Vec::new);
+        }
+        let keys = &mut self.known[process];
+        if keys.len() <= key {
+            keys.resize(key + 1, Known::default());
+        }
+        &mut keys[key]
+    }
+}
+
+/// What a moment of the servers' clock, and of the timer, is rounded to.
+const GRAIN: Duration = Duration::from_millis(1);
 
 /// The value that a sealed record holds.
 fn stored(body: &[u8]) -> Option<u64> {
@@ -228,44 +259,61 @@ fn stored(body: &[u8]) -> Option<u64> {
 
 impl Witness for Truth {
     fn published(&self, write: &Write, head: &Head, at: Moment) {
-        let seq = head.seq;
+        let (shard, seq) = (write.shard, head.seq);
+        let in_lane = |key: usize| self.keys[key].1.lane() == shard.lane();
         match &write.op {
             Op::Change(changes) => {
                 for change in changes {
                     let value = change.record.as_ref().and_then(|record| stored(&record.body));
-                    self.announce(|key| self.keys[key] == change.key, value, write.shard, seq, at);
+                    self.publish(|key| self.keys[key].0 == change.key, value, shard, seq, at);
                 }
             }
-            Op::Raise(Barrier::Tag(_)) => self.announce(|key| self.tagged[key], None, write.shard, seq, at),
-            Op::Raise(_) => self.announce(|_| true, None, write.shard, seq, at),
-            Op::Flush => self.announce(
-                |key| Shard::of(write.shard.lane(), &self.keys[key]) == write.shard,
-                None,
-                write.shard,
-                seq,
-                at,
-            ),
+            Op::Raise(Barrier::Tag(_)) => {
+                self.publish(|key| self.tagged[key] && in_lane(key), None, shard, seq, at);
+            }
+            Op::Raise(Barrier::Namespace(name)) => {
+                self.publish(
+                    |key| self.keys[key].0.namespace() == &**name,
+                    None,
+                    shard,
+                    seq,
+                    at,
+                );
+            }
+            Op::Raise(Barrier::Everything) => self.publish(in_lane, None, shard, seq, at),
+            Op::Flush if shard.holds_barriers() => self.publish(in_lane, None, shard, seq, at),
+            Op::Flush => self.publish(|key| self.keys[key].1 == shard, None, shard, seq, at),
             Op::Announce(_) => {}
+        }
+    }
+
+    fn filled(&self, shard: Shard, key: &CacheKey, record: &Record, at: Moment) {
+        let Some(index) = self.keys.iter().position(|(ours, _)| ours == key) else {
+            return;
+        };
+        let value = stored(&record.body).unwrap_or(0);
+        let mut state = self.state();
+        // A barrier lies in another shard; what it kills is told by the record's stamp, and judged when it is read.
+        if let Some(newer) = state.truth[index].published.newest_of(shard)
+            && newer > value
+        {
+            self.trace(
+                at,
+                format_args!("FilledOver: {key:?} is filled with {value} after {newer}"),
+            );
+            *state.verdict.breaches.entry(Breach::FilledOver).or_default() += 1;
         }
     }
 
     fn adopted(&self, shard: Shard, head: &Head, at: Moment) {
         // Every record of the shard is dead from here on, so whatever is read next comes from the system of record.
-        self.announce(
-            |key| Shard::of(shard.lane(), &self.keys[key]) == shard,
-            None,
-            shard,
-            head.seq,
-            at,
-        );
+        self.publish(|key| self.keys[key].1 == shard, None, shard, head.seq, at);
     }
 
     fn lost(&self, shard: Shard, from: Seq, _at: Moment) {
         // What the servers forgot is no longer published in the history that stands.
         for truth in &mut self.state().truth {
-            truth
-                .announced
-                .retain(|(_, _, of, seq)| *of != shard || *seq < from);
+            truth.published.forget(shard, from);
         }
     }
 }

@@ -53,6 +53,45 @@ impl LocalStore for WithoutInFlightFloor<dyn LocalStore> {
     }
 }
 
+/// Memory that lets a reader join a fetch however long ago it began.
+pub(crate) struct WithoutJoinLimit<T: ?Sized>(pub(crate) Arc<T>);
+
+impl LocalStores for WithoutJoinLimit<dyn LocalStores> {
+    fn open(&self, namespace: &'static str, limits: LocalLimits) -> Arc<dyn LocalStore> {
+        Arc::new(WithoutJoinLimit(self.0.open(namespace, limits)))
+    }
+}
+
+impl LocalStore for WithoutJoinLimit<dyn LocalStore> {
+    fn read(&self, key: &CacheKey) -> Option<Arc<Entry>> {
+        self.0.read(key)
+    }
+
+    fn begin(&self, key: &CacheKey, now: Moment, flight: Flight) -> Begun {
+        let flight = Flight {
+            join_until: Moment::FOREVER,
+            ..flight
+        };
+        self.0.begin(key, now, flight)
+    }
+
+    fn finish(&self, key: &CacheKey, ticket: Ticket, entry: Option<Arc<Entry>>) -> Finished {
+        self.0.finish(key, ticket, entry)
+    }
+
+    fn supersede(&self, key: &CacheKey, seq: Seq, replacement: Replacement) -> bool {
+        self.0.supersede(key, seq, replacement)
+    }
+
+    fn clear(&self) {
+        self.0.clear();
+    }
+
+    fn usage(&self) -> LocalUsage {
+        self.0.usage()
+    }
+}
+
 fn as_of(entry: &Entry, floor: Seq) -> Entry {
     Entry {
         value: entry.value.clone(),

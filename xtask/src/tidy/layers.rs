@@ -43,6 +43,7 @@ const LAYERS: &[Layer] = &[
     ),
     layer("bookings-sqlite", Only(&["marketplace"]), &["redis"]),
     layer("bookings-postgres", Only(&["marketplace"]), &["redis"]),
+    layer("bookings-redis", Only(&["marketplace"]), &[]),
     layer("config", Only(&[]), &["redis"]),
     layer(ROOT, Only(ADAPTERS_AND_BELOW), &["redis"]),
     layer("testkit", Only(&["cache-core"]), &["redis"]),
@@ -61,6 +62,7 @@ const ADAPTERS_AND_BELOW: &[&str] = &[
     "marketplace",
     "bookings-sqlite",
     "bookings-postgres",
+    "bookings-redis",
     "config",
 ];
 

@@ -8,13 +8,12 @@ use std::task::{Context, Waker};
 
 use bookings_sqlite::SqliteBookings;
 use marketplace::checks::{cursors_are_dense, fences_increase, no_overlap};
+use marketplace::conformance::{asked, long_hold as hold};
 use marketplace::{
     BookingLedger, BookingOutcome, BookingStore, Completeness, Cursor, ErrorKind, ManualClock, StoreTime,
 };
 use tempfile::TempDir;
 use tokio::task::JoinSet;
-
-use crate::requests::{asked, hold};
 
 fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::at(StoreTime::from_millis(0)))

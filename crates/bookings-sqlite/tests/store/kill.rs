@@ -10,9 +10,8 @@ use std::sync::Arc;
 
 use bookings_sqlite::SqliteBookings;
 use marketplace::checks::{cursors_are_dense, fences_increase, no_overlap};
+use marketplace::conformance::{asked, long_hold as hold};
 use marketplace::{BookingLedger, BookingOutcome, Cursor, HoldRequest, ManualClock, StoreTime};
-
-use crate::requests::{asked, hold};
 
 /// Tells the child which file to book in; without it the child's test does nothing.
 const FILE: &str = "BOOKINGS_SQLITE_KILL_FILE";

@@ -5,4 +5,3 @@
 mod conformance;
 mod file;
 mod kill;
-mod requests;

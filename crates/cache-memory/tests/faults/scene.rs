@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cache_core::{
-    BusLink, EventBus, Head, Lane, Moment, Op, ReadFrom, Seq, ServerId, Shard, SharedStore, Write,
+    BusLink, CacheKey, EventBus, Head, Lane, Moment, Op, ReadFrom, Record, Seq, ServerId, Shard, SharedStore,
+    Write,
 };
 use cache_memory::{Endpoint, Hub, Witness};
 use testkit::{Recorder, Scribe, VirtualClock, keys_in, shards_in};
@@ -137,6 +138,8 @@ impl Witness for Truth {
     fn published(&self, _write: &Write, head: &Head, _at: Moment) {
         self.published.lock().expect("whole").push(head.seq);
     }
+
+    fn filled(&self, _shard: Shard, _key: &CacheKey, _record: &Record, _at: Moment) {}
 
     fn adopted(&self, _shard: Shard, head: &Head, _at: Moment) {
         self.adopted.lock().expect("whole").push(head.seq);

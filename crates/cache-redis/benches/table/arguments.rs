@@ -2,7 +2,7 @@
 //!
 //! Cargo's own `--bench` is accepted and means nothing.
 
-use cache_redis::Settings;
+use cache_redis::{Servers, Settings};
 
 /// The arguments.
 pub(crate) struct Arguments {
@@ -26,6 +26,9 @@ impl Arguments {
         }
         let url = url.ok_or_else(|| format!("no server is named; {USAGE}"))?;
         let settings = Settings::from_url(&url).map_err(|error| error.to_string())?;
+        if !matches!(settings.servers, Servers::Single(_)) {
+            return Err(format!("the plain client is measured on one server; {USAGE}"));
+        }
         Ok(Self {
             settings: settings.with_prefix(format!("bench-{}", std::process::id())),
             json,

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, sleep};
 
 use crate::arguments::Arguments;
-use crate::nodes::{Node, key, node, plain, value};
+use crate::nodes::{Node, client, key, node, plain, value};
 use crate::table::{Table, percentiles};
 
 const OTHERS: usize = 14;
@@ -71,8 +71,7 @@ pub(crate) async fn measure(arguments: &Arguments, table: &mut Table) {
 }
 
 async fn subscriber(arguments: &Arguments, channel: &str) -> UnboundedReceiver<Instant> {
-    let settings = &arguments.settings;
-    let client = redis::Client::open((settings.host.as_str(), settings.port)).expect("an address");
+    let client = client(&arguments.settings);
     let mut pubsub = client.get_async_pubsub().await.expect("a server");
     pubsub.subscribe(channel).await.expect("subscribed");
     let (sender, receiver) = unbounded_channel();

@@ -10,7 +10,7 @@ use cache_core::{
     Namespace, Permille, Policy, Replacement, Seq, Ticket,
 };
 use cache_l1::MemoryStores;
-use cache_redis::{RedisTier, Settings};
+use cache_redis::{Address, RedisTier, Servers, Settings};
 use edge_cache::{EdgeCache, Ports};
 use redis::aio::MultiplexedConnection;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -58,11 +58,18 @@ pub(crate) async fn node(settings: &Settings) -> Node {
 pub(crate) async fn plain(settings: &Settings) -> MultiplexedConnection {
     // As it comes, but for the timeout of half a second: a busy machine is slow, not wrong.
     let config = redis::AsyncConnectionConfig::new().set_response_timeout(None);
-    redis::Client::open((settings.host.as_str(), settings.port))
-        .expect("an address")
+    client(settings)
         .get_multiplexed_async_connection_with_config(&config)
         .await
         .expect("a server")
+}
+
+/// The plain client of the same server.
+pub(crate) fn client(settings: &Settings) -> redis::Client {
+    let Servers::Single(Address { host, port }) = &settings.servers else {
+        unreachable!("the arguments name one server");
+    };
+    redis::Client::open((host.as_str(), *port)).expect("an address")
 }
 
 struct Watched(UnboundedSender<Instant>);

@@ -59,6 +59,8 @@ names! {
     Rack, is_name, NAME;
     /// An availability zone of a region.
     AvailabilityZone, is_name, NAME;
+    /// How far regions are from each other.
+    RegionDistances, are_distances, "pairs of regions with a whole number, such as us-east/us-west=60, us-east/europe=80";
 }
 
 /// Narrow enough to stand unescaped in a key, a channel, a log line and a metric label.
@@ -66,6 +68,17 @@ const NAME: &str = "1 to 64 letters, digits, '.', '_' or '-'";
 
 fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.chars().all(is_name_character)
+}
+
+fn are_distances(text: &str) -> bool {
+    text.split(',').all(|pair| {
+        let parts = pair
+            .split_once('=')
+            .and_then(|(regions, distance)| Some((regions.split_once('/')?, distance)));
+        parts.is_some_and(|((one, other), distance)| {
+            is_name(one.trim()) && is_name(other.trim()) && distance.trim().parse::<u32>().is_ok()
+        })
+    })
 }
 
 /// 253 characters is the longest name that the domain name system can carry.

@@ -115,7 +115,11 @@ fn the_variables_are_those_that_operators_know() {
     assert_eq!(actual, expected);
 }
 
-const VARIABLES: [(&str, &str); 3] = [
+const VARIABLES: [(&str, &str); 4] = [
+    (
+        "MARKET_",
+        "LONGEST_BOOKING_HOURS BOOKING_LEAD_HOURS LATE_START QUOTE_LIFE REGION_DISTANCES",
+    ),
     (
         "REDIS_",
         "HOST PORT DB PASSWORD SSL MAX_CONNECTIONS SOCKET_TIMEOUT SOCKET_CONNECT_TIMEOUT RETRY_ON_TIMEOUT

@@ -220,7 +220,9 @@ impl Drop for Lease {
             let (engine, call) = (Arc::clone(&self.engine), self.call.clone());
             let (lineage, token) = (self.lineage, self.token);
             let giving = async move { give_back(&engine, &call, lineage, token).await };
-            self.engine.tasks.spawn_on(giving, &runtime);
+            self.engine
+                .tasks
+                .spawn_on(self.engine.holding.of(giving), &runtime);
         }
     }
 }

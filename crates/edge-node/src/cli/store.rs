@@ -23,6 +23,8 @@ pub enum StoreChoice {
     Sqlite(Option<PathBuf>),
     /// In the PostgreSQL database at this address, which may hold a password.
     Postgres(String),
+    /// On the Redis server at this address, which may hold a password.
+    Redis(String),
 }
 
 impl StoreChoice {
@@ -33,6 +35,7 @@ impl StoreChoice {
             Self::Memory => "memory",
             Self::Sqlite(_) => "sqlite",
             Self::Postgres(_) => "postgres",
+            Self::Redis(_) => "redis",
         }
     }
 }
@@ -48,8 +51,14 @@ impl FromStr for StoreChoice {
             Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => {
                 Ok(Self::Postgres(text.to_owned()))
             }
+            Some(("redis" | "rediss" | "redis+unix", rest)) if rest.starts_with("//") => {
+                Ok(Self::Redis(text.to_owned()))
+            }
             // What was written may hold a password, so it is not repeated.
-            _ => Err("expected memory, sqlite, sqlite:FILE or postgres://USER@HOST/DATABASE".to_owned()),
+            _ => Err(
+                "expected memory, sqlite, sqlite:FILE, postgres://USER@HOST/DATABASE or redis://HOST:PORT"
+                    .to_owned(),
+            ),
         }
     }
 }

@@ -89,7 +89,8 @@ fn every_setting_has_a_flag_with_its_meaning() {
 fn a_server_is_named_by_its_address_and_has_its_own_faults() {
     let args = demo(&["--redis", "redis://127.0.0.1:6390/2"]).unwrap();
     let settings = args.redis.expect("a server");
-    assert_eq!((settings.port, settings.database), (6390, 2));
+    let there = cache_redis::Servers::Single(cache_redis::Address::new("127.0.0.1", 6390));
+    assert_eq!((settings.servers, settings.database), (there, 2));
     let refused = demo(&["--redis", "127.0.0.1"]).unwrap_err();
     assert!(refused.contains("redis://"), "{refused}");
     assert!(demo(&["--redis", "redis://127.0.0.1", "--faults"]).is_err());
@@ -106,7 +107,17 @@ fn a_store_is_named_by_kind_and_place_and_its_password_is_never_shown() {
     assert_eq!(file, StoreChoice::Sqlite(Some("a.db".into())));
     let args = demo(&["--store", "postgres://ada:secret@db/bookings"]).unwrap();
     assert!(!format!("{args:?}").contains("secret"));
-    for text in ["", "sqlite:", "postgres", "postgres:db", "mysql://db/bookings"] {
+    let args = demo(&["--store", "redis://ada:secret@cache", "--allow-lossy-bookings"]).unwrap();
+    assert_eq!((args.store.kind(), args.allow_lossy_bookings), ("redis", true));
+    assert!(!format!("{args:?}").contains("secret"));
+    for text in [
+        "",
+        "sqlite:",
+        "postgres",
+        "postgres:db",
+        "redis",
+        "mysql://db/bookings",
+    ] {
         let error = demo(&["--store", text]).unwrap_err();
         assert!(
             error.contains("postgres://USER@HOST/DATABASE") || error.contains("value is required"),

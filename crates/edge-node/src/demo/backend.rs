@@ -1,15 +1,17 @@
-//! What the fleet runs on: the embedded backend, or a Redis server.
+//! What the fleet runs on: the embedded backend, a Redis server, or a cluster of them.
 //!
 //! It hands each node its two ports and knows nothing else of the run.
 
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cache_core::{Clock as _, Entropy as _, ErrorKind, LocalStores, StoreError, SystemClock, SystemEntropy};
 use cache_memory::Hub;
-use cache_redis::{RedisTier, Report, Settings};
+use cache_redis::{RedisTier, Report, Servers, Settings};
 use edge_cache::Ports;
 
+use super::servers::LocalCluster;
 use super::truth::Truth;
 use super::witnessed::WitnessedStore;
 
@@ -17,13 +19,15 @@ use super::witnessed::WitnessedStore;
 pub enum Backend {
     /// In this process.
     Embedded(Hub),
-    /// On a server.
+    /// On servers.
     Redis(Box<Redis>),
 }
 
-/// A server, and who is told of what is written to it.
+/// Servers, and who is told of what is written to them.
 pub struct Redis {
     settings: Settings,
+    /// Those that are the run's own.
+    own: Mutex<Option<LocalCluster>>,
     truth: Arc<Truth>,
     clock: SystemClock,
 }
@@ -39,11 +43,24 @@ impl Backend {
         Self::Embedded(hub.build())
     }
 
-    /// On the server at this address, under names that no other run has. Findings about the server are told to whoever
-    /// listens on standard error.
+    /// On a cluster that is started for the run.
     ///
     /// # Errors
-    /// When the server cannot be reached or asked.
+    /// When it cannot be started, reached or asked.
+    pub async fn cluster(program: &Path, truth: &Arc<Truth>, clock: SystemClock) -> Result<Self, String> {
+        let cluster = LocalCluster::start(program).await?;
+        let backend = Self::redis(cluster.settings(), truth, clock).await?;
+        if let Self::Redis(redis) = &backend {
+            *redis.own.lock().unwrap_or_else(PoisonError::into_inner) = Some(cluster);
+        }
+        Ok(backend)
+    }
+
+    /// On the servers at this address, under names that no other run has. Findings about them are told to whoever listens
+    /// on standard error.
+    ///
+    /// # Errors
+    /// When a server cannot be reached or asked.
     pub async fn redis(
         mut settings: Settings,
         truth: &Arc<Truth>,
@@ -57,6 +74,7 @@ impl Backend {
         }
         Ok(Self::Redis(Box::new(Redis {
             settings,
+            own: Mutex::default(),
             truth: Arc::clone(truth),
             clock,
         })))
@@ -64,11 +82,29 @@ impl Backend {
 
     /// The word for it in reports.
     #[must_use]
-    pub const fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Embedded(_) => "embedded",
-            Self::Redis(_) => "redis",
+            Self::Redis(redis) => match redis.settings.servers {
+                Servers::Cluster(_) => "redis cluster",
+                _ => "redis",
+            },
         }
+    }
+
+    /// Kills a master of the run's own cluster.
+    ///
+    /// # Errors
+    /// When the system refuses; when there is none.
+    pub fn kill_a_master(&self) -> Result<(), String> {
+        let Self::Redis(redis) = self else {
+            return Err("there is no cluster".to_owned());
+        };
+        let mut own = redis.own.lock().unwrap_or_else(PoisonError::into_inner);
+        own.as_mut().map_or_else(
+            || Err("the cluster is not this run's own".to_owned()),
+            LocalCluster::kill_a_master,
+        )
     }
 
     /// A node's ports, over connections of its own.

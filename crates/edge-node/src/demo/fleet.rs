@@ -14,8 +14,8 @@ use futures_util::future::join_all;
 use marketplace::checks::Recorder;
 use marketplace::inventory::GpuRecord;
 use marketplace::{
-    AvailabilityQuery, Currency, Cursor, Gpu, Marketplace, MemoryInventory, Records, Region, ScarcityPricing,
-    ShelfKey,
+    AvailabilityQuery, Currency, Cursor, Distances, Gpu, MarketSettings, Marketplace, MemoryBids,
+    MemoryInventory, Records, Region, ScarcityPricing, ShelfKey,
 };
 
 use super::backend::Backend;
@@ -36,9 +36,10 @@ const READY: Duration = Duration::from_secs(10);
 
 /// How a node's entries are divided among the classes, in thousandths. Pages are most of what there is; there are as
 /// many order books as price sheets, and few statistics.
-const SHARES: [(&str, u64); 7] = [
-    ("gpu_availability", 480),
+const SHARES: [(&str, u64); 8] = [
+    ("gpu_availability", 472),
     ("gpu_pricing", 120),
+    ("shelf_section", 8),
     ("order_book", 120),
     ("provider_status", 160),
     ("market_stats", 40),
@@ -90,9 +91,22 @@ impl Fleet {
         let truth = Arc::new(Truth::new());
         let backend = match &args.redis {
             Some(settings) => Backend::redis(settings.clone(), &truth, clock.shared()).await?,
+            None if args.cluster => Backend::cluster(&args.redis_server, &truth, clock.shared()).await?,
             None => Backend::embedded(seed, &truth, clock.shared()),
         };
-        let opened = stores::open(&args.store, clock.clone()).await?;
+        let lossy = if args.allow_lossy_bookings {
+            Switch::On
+        } else {
+            Switch::Off
+        };
+        let opened = stores::open(&args.store, lossy, clock.clone()).await?;
+        if !opened.sells {
+            return Err(format!(
+                "the {} store may lose what it acknowledged, so it sells nothing: add --allow-lossy-bookings, or name a durable \
+                 one",
+                args.store.kind()
+            ));
+        }
         let before = opened.ledger.changes_since(Cursor::START, 1).await;
         if !before.map_err(|error| error.to_string())?.rows.is_empty() {
             return Err(
@@ -111,6 +125,7 @@ impl Fleet {
             ledger: opened.ledger,
             inventory: inventory.clone(),
             control: inventory,
+            bids: Arc::new(MemoryBids::new(clock.clone())),
             pricing: Arc::new(ScarcityPricing),
             clock: clock.clone(),
         };
@@ -164,7 +179,7 @@ impl Fleet {
             .event_queue(settings.cache.event_queue_size.get());
         let cache =
             Marketplace::register_with(builder, |class, policy| adapted(class, policy, &settings)).start();
-        let market = Marketplace::new(cache, self.records.clone());
+        let market = Marketplace::with_settings(cache, self.records.clone(), market(&settings, region)?);
         Ok(Node {
             name,
             region: region.clone(),
@@ -211,6 +226,22 @@ fn settings(name: &str, region: &Region) -> Result<Settings, String> {
     Ok(loaded.settings)
 }
 
+/// What the market allows, as the settings have it.
+fn market(settings: &Settings, home: &Region) -> Result<MarketSettings, String> {
+    let distances = settings.market.region_distances.as_ref();
+    let distances = distances
+        .map_or("", |distances| distances.as_str())
+        .parse::<Distances>();
+    Ok(MarketSettings {
+        longest_booking: settings.market.longest_booking_hours.duration(),
+        booking_lead: settings.market.booking_lead_hours.duration(),
+        late_start: settings.market.late_start,
+        quote_life: settings.market.quote_life,
+        home: Some(home.clone()),
+        distances: distances.map_err(|error| error.to_string())?,
+    })
+}
+
 fn adapted(class: &str, policy: Policy, settings: &Settings) -> Policy {
     let entries = u64::try_from(settings.cache.l1_size.get()).unwrap_or(u64::MAX);
     let share = SHARES
@@ -234,6 +265,17 @@ mod tests {
         let entries = |class| adapted(class, *GPU_AVAILABILITY.policy(), &settings).max_entries;
         assert_eq!(SHARES.iter().map(|(class, _)| entries(class)).sum::<u64>(), 500);
         assert_eq!(SHARES.iter().map(|(_, share)| share).sum::<u64>(), 1_000);
+    }
+
+    #[test]
+    fn the_market_of_a_node_that_was_told_nothing_is_the_default_one_at_home() {
+        let home = Region::new("us-east").unwrap();
+        let market = market(&settings("us-east-1", &home).unwrap(), &home).unwrap();
+        let expected = MarketSettings {
+            home: Some(home),
+            ..MarketSettings::default()
+        };
+        assert_eq!(market, expected);
     }
 
     #[test]

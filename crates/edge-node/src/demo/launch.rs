@@ -15,6 +15,7 @@ use super::backend::Backend;
 use super::fleet::{Fleet, Node};
 use super::queries::Catalogue;
 use super::readers::{Buyer, Live, SLICE, Seen};
+use super::report::Check;
 use super::spans::Spans;
 use super::{subscribers, weather};
 use crate::cli::DemoArgs;
@@ -74,6 +75,29 @@ pub(super) fn start_storm(
     );
     args.faults
         .then(|| tokio::spawn(async move { weather::storm(hub, names, rng, stop.cancelled()).await }))
+}
+
+/// The death of a master when it is due, if it was asked for.
+pub(super) fn start_death_of_a_master(
+    args: &DemoArgs,
+    fleet: &Arc<Fleet>,
+) -> Option<tokio::task::JoinHandle<Result<(), String>>> {
+    let (after, fleet) = (args.kill_master?, Arc::clone(fleet));
+    Some(tokio::spawn(async move {
+        tokio::time::sleep(after).await;
+        fleet.backend.kill_a_master()
+    }))
+}
+
+/// Whether it came about.
+pub(super) async fn has_died(death: tokio::task::JoinHandle<Result<(), String>>) -> Check {
+    // What is not due by now never will be.
+    death.abort();
+    let killed = death
+        .await
+        .unwrap_or_else(|_not_due| Err("the run ended before it was due".to_owned()));
+    Check::that("a master was killed, and the run went on", killed.is_ok())
+        .because(killed.err().unwrap_or_default())
 }
 
 /// The buyers of all nodes, on as many threads of their own as there are cores: the operating system shares the

@@ -1,4 +1,4 @@
-//! The demonstration: a fleet on the embedded backend or on a Redis server under load, and the proof that it told the truth.
+//! The demonstration: a fleet on the embedded backend or on Redis servers under load, and the proof that it told the truth.
 //!
 //! It is no benchmark of the network: without a server there is none. What is measured is this process, with all nodes
 //! in it. On a server, publications are dated to their sending: delays include the way there.
@@ -29,6 +29,7 @@ pub mod readers;
 pub mod report;
 mod run;
 pub mod schedule;
+pub mod servers;
 pub mod spans;
 mod subscribers;
 pub mod table;

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cache_core::{Clock, Moment};
-use edge_cache::{CacheError, Tier};
-use marketplace::{Answer, Gpu, Marketplace, Read};
+use edge_cache::Tier;
+use marketplace::{Answer, Gpu, MarketError, Marketplace, Read};
 use rand::rngs::SmallRng;
 
 use super::content::Sighting;
@@ -181,7 +181,7 @@ struct Shown {
     gpus: Vec<Gpu>,
 }
 
-async fn show(market: &Marketplace, query: &Query) -> Result<Shown, CacheError> {
+async fn show(market: &Marketplace, query: &Query) -> Result<Shown, MarketError> {
     Ok(match query {
         Query::Availability(query) => Shown::gpus(market.gpu_availability(query).await?),
         Query::Pricing(shelf) => Shown::other(market.gpu_pricing(shelf).await?),

@@ -19,7 +19,9 @@ use super::bookers::Tenants;
 use super::clock::MarketClock;
 use super::fleet::{Fleet, TIMING};
 use super::inputs::Inputs;
-use super::launch::{start_buyers, start_followers, start_storm, start_subscribers};
+use super::launch::{
+    has_died, start_buyers, start_death_of_a_master, start_followers, start_storm, start_subscribers,
+};
 use super::readers::{Live, Seen};
 use super::report::{
     Bookings, Check, Content, Delay, Events, Latencies, Latency, Reads, Report, Schedule, Staleness, millis,
@@ -64,6 +66,7 @@ pub(super) async fn run(args: &DemoArgs, inputs: Inputs, clock: MarketClock) -> 
         .collect();
 
     let mut memory = BTreeMap::new();
+    let death = start_death_of_a_master(args, &fleet);
     let ending = supervise(args.duration, &mut tasks, &tenants, &live, &fleet, &mut memory).await;
     tasks.shutdown().await;
     stop_buyers.cancel();
@@ -111,6 +114,9 @@ pub(super) async fn run(args: &DemoArgs, inputs: Inputs, clock: MarketClock) -> 
         "the change log reaches back to its start",
         completeness == Completeness::Complete,
     ));
+    if let Some(death) = death {
+        checks.push(has_died(death).await);
+    }
     checks.push(Check::that("everybody stops when told", lingering.is_empty()).because(lingering.join(", ")));
     let told = tenants.told();
     let compared = content::compare(&log, &told, &seen.sightings, &fleet.clock, TIMING.lease);

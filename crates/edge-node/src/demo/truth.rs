@@ -12,10 +12,13 @@ use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use cache_core::{CacheKey, Head, Lane, Lineage, Moment, Op, SHARDS_PER_LANE, Seq, Shard, Version, Write};
+use cache_core::{
+    CacheKey, Head, Lane, Lineage, Moment, Op, Record, SHARDS_PER_LANE, Seq, Shard, Version, Write,
+};
 use cache_memory::Witness;
 use marketplace::namespaces::{
     GPU_AVAILABILITY, GPU_PRICING, HISTORICAL_DATA, MARKET_STATS, ORDER_BOOK, PROVIDER_STATUS, SHELF_LIST,
+    SHELF_SECTION,
 };
 
 use super::announcements::Announcements;
@@ -167,6 +170,9 @@ impl Witness for Truth {
         }
     }
 
+    /// A fill publishes nothing.
+    fn filled(&self, _shard: Shard, _key: &CacheKey, _record: &Record, _at: Moment) {}
+
     fn adopted(&self, shard: Shard, head: &Head, at: Moment) {
         let mut history = self.write(shard);
         // An event of the new history may have been heard of first.
@@ -239,9 +245,10 @@ fn lane(key: &CacheKey) -> Lane {
         .map_or(Lane::Bulk, |(_, lane)| *lane)
 }
 
-const LANES: [(&str, Lane); 7] = [
+const LANES: [(&str, Lane); 8] = [
     (GPU_AVAILABILITY.name(), GPU_AVAILABILITY.policy().lane),
     (GPU_PRICING.name(), GPU_PRICING.policy().lane),
+    (SHELF_SECTION.name(), SHELF_SECTION.policy().lane),
     (ORDER_BOOK.name(), ORDER_BOOK.policy().lane),
     (PROVIDER_STATUS.name(), PROVIDER_STATUS.policy().lane),
     (MARKET_STATS.name(), MARKET_STATS.policy().lane),

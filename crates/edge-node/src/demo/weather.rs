@@ -22,6 +22,7 @@ pub fn bad_wire() -> Faults {
         request_delay: Duration::ZERO..=Duration::from_millis(1),
         lost_request: Permille(2),
         lost_reply: Permille(5),
+        late_reply: Permille(0),
         lagging_read: Permille(50),
         lag: 6,
         timeout: Duration::from_millis(150),

@@ -4,7 +4,9 @@
 //! They say nothing about how a store keeps its word, only what the word is; the conformance suite holds every
 //! store to it.
 
+mod decider;
 mod decision;
+mod durable;
 mod group;
 mod memory;
 mod request;
@@ -22,7 +24,9 @@ use crate::{
     StoreTime,
 };
 
+pub use decider::BookingDecider;
 pub use decision::{BookingRequest, Reach, Scope, decide};
+pub use durable::{DurableOnly, LossyStore};
 pub use group::{
     BookingGroups, Candidate, ConfirmSeveralRequest, Granted, HoldSeveralRequest, LARGEST_GROUP,
 };

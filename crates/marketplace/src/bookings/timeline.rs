@@ -81,12 +81,16 @@ impl Timeline {
         now: StoreTime,
         out: &mut Vec<Transition>,
     ) -> Result<BookingOutcome, BookingStoreError> {
-        let rejected = |message| BookingStoreError::new(ErrorKind::Rejected, message);
-        if request.interval.end() <= now {
-            return Err(rejected("the interval is already over"));
+        let rejected = |message: String| BookingStoreError::new(ErrorKind::Rejected, message);
+        let end = request.interval.end();
+        if end <= now {
+            let (end, now) = (end.as_millis(), now.as_millis());
+            let message = format!("the interval ended at {end} ms, and it is {now} ms: it must end later");
+            return Err(rejected(message));
         }
         let cost = request.quote.cost_of(&request.interval);
-        let total_cost = cost.map_err(|error| rejected("the cost does not fit").caused_by(error))?;
+        let total_cost =
+            cost.map_err(|error| rejected("the cost does not fit".to_owned()).caused_by(error))?;
         if request.quote.version < self.price {
             return Ok(BookingOutcome::Gone);
         }

@@ -2,6 +2,8 @@
 //!
 //! It is a recording: nothing in it was checked yet.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     BookingOutcome, CancelRequest, CompleteRequest, ConfirmRequest, ConfirmSeveralRequest, ExtendRequest,
     GpuId, HoldRequest, HoldSeveralRequest, IdempotencyKey, PriceVersion, RequestHash, StoreTime, UserId,
@@ -41,7 +43,7 @@ pub struct Answer {
 }
 
 /// What was asked of a booking store.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Call {
     /// [`hold`](crate::BookingStore::hold).
     Hold(HoldRequest),

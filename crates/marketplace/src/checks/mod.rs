@@ -17,6 +17,7 @@ mod history;
 mod keys;
 mod model;
 mod recorder;
+mod tape;
 pub mod wgl;
 
 use std::fmt;
@@ -28,6 +29,7 @@ pub use history::{Answer, Call, History, Operation, Tick};
 pub use keys::one_outcome_per_key;
 pub use model::linearizable;
 pub use recorder::Recorder;
+pub use tape::{Entry, played};
 
 /// A promise that was not kept, and the evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]

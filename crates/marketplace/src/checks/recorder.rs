@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use super::history::{Answer, Call, History, Operation, Tick};
+use super::tape::Entry;
 use crate::{
     BookingGroups, BookingOutcome, BookingStore, BookingStoreError, BookingTerms, CancelRequest,
     CompleteRequest, ConfirmRequest, ConfirmSeveralRequest, ErrorKind, ExtendRequest, GpuId, Guarantee,
@@ -33,9 +34,12 @@ pub struct Recorder {
     groups: Option<Arc<dyn BookingGroups>>,
     terms: Option<Arc<dyn BookingTerms>>,
     clock: Arc<dyn StoreClock>,
+    listener: Option<Listener>,
     ticks: AtomicU64,
     history: Mutex<History>,
 }
+
+type Listener = Box<dyn Fn(&Entry) + Send + Sync>;
 
 impl Recorder {
     /// Records `store`, whose time is told by `clock`.
@@ -46,6 +50,7 @@ impl Recorder {
             groups: None,
             terms: None,
             clock,
+            listener: None,
             ticks: AtomicU64::new(0),
             history: Mutex::default(),
         }
@@ -57,6 +62,16 @@ impl Recorder {
         Self {
             groups: Some(groups),
             terms: Some(terms),
+            ..self
+        }
+    }
+
+    /// Tells `listener` every entry as it is made, in order: what is asked before the store hears of it, and what came back
+    /// before the caller does. A recording that was told outlives this process.
+    #[must_use]
+    pub fn telling(self, listener: impl Fn(&Entry) + Send + Sync + 'static) -> Self {
+        Self {
+            listener: Some(Box::new(listener)),
             ..self
         }
     }
@@ -73,6 +88,13 @@ impl Recorder {
     fn began(&self, call: Call) -> usize {
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         let earliest = self.clock.now();
+        if let Some(listener) = &self.listener {
+            listener(&Entry::Began {
+                operation: history.len(),
+                call: call.clone(),
+                at: earliest,
+            });
+        }
         history.push(Operation {
             call,
             began: self.tick(),
@@ -93,6 +115,13 @@ impl Recorder {
             ended: self.tick(),
             latest: self.clock.now(),
         };
+        if let Some(listener) = &self.listener {
+            listener(&Entry::Ended {
+                operation: index,
+                outcome: outcome.clone(),
+                at: answer.latest,
+            });
+        }
         history[index].answer = Some(answer);
     }
 

@@ -9,6 +9,7 @@ mod lifecycle;
 mod overlap;
 mod prices;
 mod races;
+mod requests;
 mod terms;
 
 use std::sync::Arc;
@@ -18,9 +19,11 @@ use async_trait::async_trait;
 
 use crate::{
     BookingGroups, BookingId, BookingLedger, BookingOutcome, BookingStore, BookingTerms, CancelRequest,
-    Candidate, Change, ConfirmRequest, Currency, Cursor, Fence, GpuId, HoldRequest, HoldSeveralRequest,
-    IdempotencyKey, Interval, ManualClock, Money, PriceVersion, Quote, StoreTime, SystemOfRecord, UserId,
+    Candidate, Change, ConfirmRequest, Cursor, Fence, GpuId, HoldRequest, HoldSeveralRequest, IdempotencyKey,
+    ManualClock, StoreTime, SystemOfRecord, UserId,
 };
+
+pub use requests::{asked, long_hold};
 
 /// Makes the stores the suite runs on.
 #[async_trait]
@@ -151,7 +154,7 @@ impl Bench {
     }
 
     async fn ask(&self, request: HoldRequest) -> BookingOutcome {
-        self.store.hold(request).await.expect("the store answers")
+        asked(&*self.store, request).await
     }
 
     /// Holds an interval that is free.
@@ -196,18 +199,11 @@ fn at(millis: i64) -> StoreTime {
     StoreTime::from_millis(millis)
 }
 
-/// Each user's request for an interval has a key of its own, so that asking twice is a retry.
+/// Asks for a hold that waits for [`TTL`].
 fn hold(user: &str, gpu: &str, start: i64, end: i64) -> HoldRequest {
     HoldRequest {
-        user: UserId::new(user).expect("a name"),
-        key: key(&format!("hold/{gpu}/{start}-{end}")),
-        gpu: GpuId::new(gpu).expect("a name"),
-        interval: Interval::new(at(start), at(end)).expect("not empty"),
-        quote: Quote {
-            price_per_hour: Money::from_micros(3_600_000, Currency::USD),
-            version: PriceVersion::FIRST,
-        },
         ttl: TTL,
+        ..long_hold(user, gpu, start, end)
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::{Barrier, Mutex};
 use super::*;
 use crate::{
     BookingStoreError, CompleteRequest, ConfirmSeveralRequest, ExtendRequest, Guarantee, MemoryBookings,
+    PriceVersion,
 };
 
 #[derive(Clone, Copy, Debug)]

@@ -3,6 +3,7 @@
 //!
 //! Whether a GPU is busy is not known here: the booking ledger knows it.
 
+mod fault;
 mod memory;
 mod record;
 
@@ -13,11 +14,12 @@ use async_trait::async_trait;
 use crate::shelf::{PageKey, ShelfKey};
 use crate::{GpuId, InventoryError, Money, ProviderId, ProviderStatus};
 
+pub use fault::InventoryFault;
 pub use memory::MemoryInventory;
 pub use record::{GpuRecord, OperatorStatus, Provider};
 
-/// GPUs on one page: small enough that a change of one GPU rewrites little, large enough that the largest shelf
-/// is some tens of pages.
+/// GPUs on one page: small enough that a change of one GPU rewrites little, large enough that most
+/// shelves need no sections above their pages.
 pub const PAGE_SIZE: usize = 64;
 
 /// Tells what GPUs there are. A shelf holds all GPUs of one model in one region, page by page, in an order that
@@ -54,6 +56,12 @@ pub trait Inventory: Send + Sync {
     /// # Errors
     /// When the inventory cannot be reached or read.
     async fn provider(&self, id: &ProviderId) -> Result<Option<Provider>, InventoryError>;
+
+    /// The GPUs of a provider, in the order they were added; none when it never offered one.
+    ///
+    /// # Errors
+    /// When the inventory cannot be reached or read.
+    async fn provider_gpus(&self, id: &ProviderId) -> Result<Vec<GpuRecord>, InventoryError>;
 }
 
 /// Changes what GPUs there are. Every change answers which shelves and pages it touched, so that exactly their

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::Marketplace;
 use super::news::BookingNews;
-use crate::namespaces::{GPU_AVAILABILITY, GPU_PRICING, MARKET_STATS, ORDER_BOOK};
+use super::position::position_at;
+use crate::namespaces::{GPU_AVAILABILITY, GPU_PRICING, MARKET_STATS, ORDER_BOOK, SHELF_SECTION};
 use crate::{BookingId, BookingLedgerError, Change, ChangeKind, Completeness, Cursor};
 
 /// Changes read at once.
@@ -76,20 +77,39 @@ impl Marketplace {
         Ok(drained)
     }
 
-    /// Lets holds expire and drains the change log, every second until `stop`. Every node may follow: each tells only
-    /// what it has not heard.
+    /// Lets holds expire, drains the change log and serves bids, every second until `stop`. Every node may follow: each
+    /// tells only what it has not heard.
+    ///
+    /// It begins where a view could still lack a change, and needs no cursor of an earlier run: what is older than the
+    /// longest life of a view, five minutes, no view can lack. So a node that was restarted reads some rows to find that
+    /// place, and not the log of years; what nobody told of while it was down, it tells.
     pub async fn follow_changes(&self, stop: impl Future<Output = ()>) {
-        let mut cursor = Cursor::START;
+        let mut begin = None;
         let follow = async {
             loop {
                 // A store that cannot be reached now is asked again in the next round.
                 let _ = self.source().records.bookings.expire_holds(HOLDS).await;
+                let mut cursor = match begin {
+                    Some(cursor) => cursor,
+                    None => {
+                        let oldest = self.source().now().minus(MARKET_STATS.policy().l2_ttl);
+                        match position_at(&*self.source().records.ledger, oldest).await {
+                            Ok(cursor) => cursor,
+                            Err(_) => {
+                                tokio::time::sleep(PERIOD).await;
+                                continue;
+                            }
+                        }
+                    }
+                };
                 while let Ok(drained) = self.drain_changes(cursor).await {
                     if drained.next == cursor {
                         break;
                     }
                     cursor = drained.next;
                 }
+                begin = Some(cursor);
+                self.serve_all_bids().await;
                 tokio::time::sleep(PERIOD).await;
             }
         };
@@ -109,6 +129,7 @@ impl Marketplace {
     /// Owed when they cannot be dropped now.
     async fn drop_views(&self) {
         let _ = self.cache().clear(&GPU_AVAILABILITY).await;
+        let _ = self.cache().clear(&SHELF_SECTION).await;
         let _ = self.cache().clear(&GPU_PRICING).await;
         let _ = self.cache().clear(&ORDER_BOOK).await;
         let _ = self.cache().clear(&MARKET_STATS).await;

@@ -2,20 +2,15 @@
 //!
 //! The caller keeps the list of candidates: a repeated request has to name the same ones.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
-use edge_cache::CacheError;
-
-use super::answer::Trail;
 use super::news::BookingNews;
-use super::reads::Show;
 use super::writes::{HOLD, step};
 use super::{Answer, Booked, Effects, MarketError, Marketplace};
-use crate::shelf::ShelfKey;
+use crate::shelf::{Availability, ShelfKey};
 use crate::{
-    BookingLedgerError, BookingOutcome, CancelRequest, Candidate, ChangeKind, ConfirmSeveralRequest,
-    ErrorKind, GpuId, Granted, HoldSeveralRequest, IdempotencyKey, Interval, Money, Quote, UserId,
+    BookingOutcome, CancelRequest, Candidate, ChangeKind, ConfirmSeveralRequest, Gpu, GpuId, Granted,
+    HoldSeveralRequest, IdempotencyKey, Interval, Money, Quote, Ranking, SearchFilter, StoreTime, UserId,
 };
 
 /// Asks to book several GPUs at once, all or none.
@@ -30,87 +25,87 @@ pub struct NewGroupBooking {
     /// How many GPUs. As many as there are candidates asks for exactly those.
     pub count: NonZeroUsize,
     /// Which would do, the most wanted first: named ones, or what [`Marketplace::candidates`] lists.
-    pub candidates: Vec<Candidate>,
+    pub candidates: Candidates,
+}
+
+/// GPUs that would do, and until when their prices hold.
+///
+/// ```
+/// use marketplace::{Candidates, StoreTime};
+/// let nobody = Candidates { list: Vec::new(), valid_until: StoreTime::from_millis(60_000) };
+/// assert!(nobody.list.is_empty());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidates {
+    /// The GPUs, each with its price.
+    pub list: Vec<Candidate>,
+    /// The first instant, by the store's clock, at which the prices no longer hold.
+    pub valid_until: StoreTime,
 }
 
 impl Marketplace {
-    /// The GPUs of a shelf that are in service, the cheapest first, those of one price in the order of their names: what
-    /// to hand to [`create_group_booking`](Self::create_group_booking) for "any GPU of this model in this region". At most
-    /// `limit`, none dearer than `at_most` per hour.
+    /// The GPUs of a shelf that are in service, the cheapest first, of those the fastest: what to hand to
+    /// [`create_group_booking`](Self::create_group_booking) for "any GPU of this model in this region". At most `limit`,
+    /// none dearer than `at_most` per hour.
     ///
     /// Busy ones are among them, since a booking may begin when they are free.
     ///
     /// # Errors
-    /// When a part cannot be read.
+    /// `Refused` when the region or the model is unknown; `Cache` when a part cannot be read.
     pub async fn candidates(
         &self,
         shelf: &ShelfKey,
         at_most: Option<Money>,
         limit: usize,
-    ) -> Result<Answer<Vec<Candidate>>, CacheError> {
-        let mut trail = Trail::of(64);
-        let mut found: BTreeMap<(Money, GpuId), Quote> = BTreeMap::new();
-        for priced in self
-            .sheets(&mut trail, Some(&shelf.region), Some(&shelf.model))
-            .await?
-        {
-            let sheet = &priced.sheet;
-            for summary in &sheet.pages {
-                let Some(page) = self.page(&mut trail, &sheet.page_key(summary)).await? else {
-                    continue;
-                };
-                for gpu in page
-                    .gpus
-                    .iter()
-                    .filter(|gpu| Show::AvailableAndBusy.admits(gpu.status))
-                {
-                    let price_per_hour = sheet.multiplier.applied_to(gpu.base_price);
-                    let version = gpu.price_version;
-                    if at_most
-                        .is_none_or(|most| most.currency == price_per_hour.currency && price_per_hour <= most)
-                    {
-                        let quote = Quote {
-                            price_per_hour,
-                            version,
-                        };
-                        found.insert((price_per_hour, gpu.id.clone()), quote);
-                    }
-                }
-            }
-        }
-        let cheapest = found.into_iter().take(limit);
-        Ok(trail.answer(
-            cheapest
-                .map(|((_, gpu), quote)| Candidate { gpu, quote })
-                .collect(),
-        ))
+    ) -> Result<Answer<Candidates>, MarketError> {
+        let filter = SearchFilter {
+            region: Some(shelf.region.clone()),
+            model: Some(shelf.model.clone()),
+            max_price: at_most,
+            availability: Availability::InService,
+            ..SearchFilter::default()
+        };
+        let valid_until = self.quotes_end();
+        let found = self.ranked(Ranking::Cheapest, limit, filter).await?;
+        Ok(found.map(|gpus| Candidates {
+            list: gpus.into_iter().map(candidate).collect(),
+            valid_until,
+        }))
     }
 
     /// Books several GPUs: holds them and confirms the holds, all or none.
     ///
-    /// `Gone` also when one that was held is out of service. An answer that was lost is had again with the same key.
+    /// `Gone`, with the reason, as for [`create_booking`](Self::create_booking): when it is true of any that was held. An
+    /// answer that was lost is had again with the same key.
     ///
     /// # Errors
-    /// When a system of record cannot be reached or refuses the request as such.
+    /// As of [`create_booking`](Self::create_booking).
     pub async fn create_group_booking(&self, request: NewGroupBooking) -> Result<Booked, MarketError> {
+        for candidate in &request.candidates.list {
+            let price = candidate.quote.price_per_hour;
+            self.admitted(&candidate.gpu, &request.interval, price).await?;
+        }
         let groups = &self.source().records.groups;
         let hold = HoldSeveralRequest {
             user: request.user.clone(),
             key: step(&request.key, "hold")?,
             interval: request.interval,
             count: request.count,
-            candidates: request.candidates.clone(),
+            candidates: request.candidates.list.clone(),
             ttl: HOLD,
         };
         let held = groups.hold_several(hold).await?;
         if held.granted().is_empty() {
-            return Ok(Booked {
-                outcome: held,
-                effects: Effects::None,
-            });
+            return Ok(Booked::unchanged(held, None));
         }
         let fresh = !matches!(held, BookingOutcome::Replay(_));
-        let confirmed = if fresh && !self.all_in_service(held.granted()).await? {
+        let gpus: Vec<&GpuId> = held.granted().iter().map(|one| &one.gpu).collect();
+        let ends = request.candidates.valid_until;
+        let reason = match fresh {
+            true => self.objection(&gpus, &request.interval, ends).await?,
+            false => None,
+        };
+        let confirmed = if reason.is_some() {
             BookingOutcome::Gone
         } else {
             let confirm = ConfirmSeveralRequest {
@@ -132,6 +127,7 @@ impl Marketplace {
         Ok(Booked {
             outcome: confirmed,
             effects,
+            reason,
         })
     }
 
@@ -139,17 +135,15 @@ impl Marketplace {
     /// which GPU; the cheapest of those. `None` when all are taken throughout. Asks the ledger, not the cache.
     ///
     /// # Errors
-    /// `Ledger` when the ledger cannot be read, or the shelf's GPUs cannot.
+    /// `Ledger` when the ledger cannot be read; otherwise as of [`candidates`](Self::candidates).
     pub async fn next_free(
         &self,
         shelf: &ShelfKey,
         length: std::time::Duration,
         within: Interval,
     ) -> Result<Option<(GpuId, Interval)>, MarketError> {
-        let listed = self.candidates(shelf, None, usize::MAX).await.map_err(|error| {
-            BookingLedgerError::new(ErrorKind::Unavailable, "the shelf cannot be read").caused_by(error)
-        })?;
-        let gpus: Vec<GpuId> = listed.value.into_iter().map(|candidate| candidate.gpu).collect();
+        let listed = self.candidates(shelf, None, usize::MAX).await?.value.list;
+        let gpus: Vec<GpuId> = listed.into_iter().map(|candidate| candidate.gpu).collect();
         let free = self.source().records.ledger.free(&gpus, within).await?;
         let mut earliest: Option<(GpuId, Interval)> = None;
         for (gpu, spans) in gpus.into_iter().zip(free) {
@@ -167,15 +161,6 @@ impl Marketplace {
             }
         }
         Ok(earliest)
-    }
-
-    async fn all_in_service(&self, granted: &[Granted]) -> Result<bool, MarketError> {
-        for one in granted {
-            if !self.in_service(&one.gpu).await? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 
     /// Nobody will confirm what is left of it.
@@ -204,4 +189,12 @@ impl Marketplace {
         }
         Ok(effects)
     }
+}
+
+fn candidate(gpu: Gpu) -> Candidate {
+    let quote = Quote {
+        price_per_hour: gpu.current_price,
+        version: gpu.price_version,
+    };
+    Candidate { gpu: gpu.id, quote }
 }

@@ -6,9 +6,9 @@ use cache_core::Key;
 
 use crate::namespaces::{
     GPU_AVAILABILITY, GPU_PRICING, HISTORICAL_DATA, MARKET_STATS, ORDER_BOOK, PROVIDER_STATUS, PriceHistory,
-    PricedShelf, RegionTally, SHELF_LIST, ShelfBook, ShelfList,
+    PricedSection, PricedShelf, RegionTally, SHELF_LIST, SHELF_SECTION, ShelfBook, ShelfList,
 };
-use crate::shelf::{GpuPage, PageKey, ShelfKey};
+use crate::shelf::{GpuPage, PageKey, SectionKey, ShelfKey};
 use crate::{ProviderId, ProviderStatus, Region};
 
 /// A page of a shelf.
@@ -16,6 +16,19 @@ use crate::{ProviderId, ProviderStatus, Region};
 pub fn page(page: &PageKey) -> Key<GpuPage> {
     let PageKey { shelf, page } = page;
     GPU_AVAILABILITY.key(&[("region", &shelf.region), ("model", &shelf.model), ("page", page)])
+}
+
+/// A section of a shelf.
+#[must_use]
+pub fn section(section: &SectionKey) -> Key<PricedSection> {
+    let SectionKey { shelf, level, number } = section;
+    let place: [(&str, &dyn std::fmt::Display); 4] = [
+        ("region", &shelf.region),
+        ("model", &shelf.model),
+        ("level", level),
+        ("number", number),
+    ];
+    SHELF_SECTION.key(&place)
 }
 
 /// A shelf's price sheet.

@@ -3,15 +3,24 @@
 //! It decides no booking, and starts no task of its own beyond the one that carries a write's effects to their end.
 
 mod answer;
+mod bidding;
 mod drain;
+mod finding;
 mod groups;
+mod holding;
 pub mod keys;
 mod load;
+mod merge;
 mod news;
+mod position;
+mod providers;
+mod quotes;
 mod reads;
 mod records;
+mod refusals;
 mod rewrite;
 mod search;
+mod settings;
 mod spread;
 mod tape;
 mod terms;
@@ -32,10 +41,15 @@ use crate::namespaces;
 
 pub use answer::{Answer, Read};
 pub use drain::Drained;
-pub use groups::NewGroupBooking;
+pub use finding::{AvailabilityQuery, Show};
+pub use groups::{Candidates, NewGroupBooking};
+pub use holding::LONGEST_HOLD;
 pub use news::{BookingNews, News, ShelfNews};
-pub use reads::{AvailabilityQuery, Show};
+pub use providers::ProviderStats;
+pub use quotes::TimedQuote;
 pub use records::Records;
+pub use refusals::{LONGEST_KEY, Reason, Refusal};
+pub use settings::{Distances, MarketSettings, WrongDistance};
 pub use spread::Effects;
 pub use writes::{Booked, MarketError, NewBooking};
 
@@ -48,7 +62,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 /// use edge_cache::{EdgeCache, Ports};
 /// use marketplace::{Marketplace, Records, SearchFilter};
 ///
-/// async fn cheapest(ports: Ports, records: Records) -> Result<(), edge_cache::CacheError> {
+/// async fn cheapest(ports: Ports, records: Records) -> Result<(), marketplace::MarketError> {
 ///     let cache = Marketplace::register(EdgeCache::builder(ports)).node("us-east-1").start();
 ///     let market = Marketplace::new(cache, records);
 ///     let found = market.cheapest_gpus(10, SearchFilter::default()).await?;
@@ -63,6 +77,7 @@ pub struct Marketplace {
 
 struct Core {
     cache: EdgeCache,
+    settings: MarketSettings,
     source: Source,
     spreading: Spreading,
     directory: Mutex<Option<Arc<Directory>>>,
@@ -100,10 +115,20 @@ impl Marketplace {
     /// Outside a Tokio runtime.
     #[must_use]
     pub fn new(cache: EdgeCache, records: Records) -> Self {
+        Self::with_settings(cache, records, MarketSettings::default())
+    }
+
+    /// As [`new`](Self::new), under other settings than the default.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    #[must_use]
+    pub fn with_settings(cache: EdgeCache, records: Records, settings: MarketSettings) -> Self {
         let heard = Arc::new(Heard::default());
         let hearing = heard.listen(&cache);
         let core = Core {
             cache,
+            settings,
             source: Source::new(records),
             spreading: Spreading::default(),
             directory: Mutex::default(),

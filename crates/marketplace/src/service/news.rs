@@ -91,7 +91,7 @@ impl ShelfNews {
         Self {
             shelf: sheet.shelf.clone(),
             multiplier: sheet.multiplier,
-            states: sheet.states,
+            states: sheet.whole.states,
         }
     }
 }

@@ -1,135 +1,62 @@
-//! What a buyer asks: all of it answered from the cache, with the bound that holds for the answer.
+//! What a buyer asks about one thing: a shelf, a GPU, a provider, a region in numbers.
 //!
 //! No answer decides anything; a booking is decided by the store, whatever was shown here.
 
-use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use cache_core::Key;
-use edge_cache::{CacheError, CacheValue, Fetched, IntoLoad};
+use edge_cache::{CacheError, CacheValue, Fetched, IntoLoad, LoadContext};
 
 use super::answer::Trail;
-use super::load::sum;
-use super::{Answer, Failure, Marketplace, keys};
-use crate::namespaces::{PriceHistory, PricedShelf, RegionTally, ShelfTally};
+use super::load::shown_before;
+use super::{Answer, Failure, MarketError, Marketplace, TimedQuote, keys};
+use crate::namespaces::{PriceHistory, PricedSection, PricedShelf, ShelfTally};
 use crate::shelf::{
-    DayTotals, GpuPage, MarketStats, OrderBook, PageKey, PriceSheet, Ranking, Search, SearchFilter, Share,
-    ShelfKey, StateCounts,
+    DayTotals, GpuPage, MarketStats, OrderBook, PageKey, PriceSheet, SectionKey, ShelfKey, StateCounts,
 };
-use crate::{Gpu, GpuId, GpuModel, GpuStatus, Multiplier, ProviderId, ProviderStatus, Quote, Region};
+use crate::{Gpu, GpuId, GpuModel, Money, Multiplier, ProviderId, ProviderStatus, Region};
 
-/// Which GPUs to list.
-///
-/// ```
-/// use marketplace::{AvailabilityQuery, Show};
-/// let query = AvailabilityQuery { limit: 20, ..AvailabilityQuery::default() };
-/// assert_eq!(query.show, Show::Available);
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AvailabilityQuery {
-    /// Only this region.
-    pub region: Option<Region>,
-    /// Only this model.
-    pub model: Option<GpuModel>,
-    /// Whether busy ones are listed too.
-    pub show: Show,
-    /// At most so many. Default 100: a page of a list.
-    pub limit: usize,
-}
-
-/// Which states of GPUs to list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Show {
-    /// Those that can be booked now.
-    #[default]
-    Available,
-    /// Those and the busy ones, not those out of service.
-    AvailableAndBusy,
-}
-
-impl Default for AvailabilityQuery {
-    fn default() -> Self {
-        Self {
-            region: None,
-            model: None,
-            show: Show::Available,
-            limit: 100,
-        }
-    }
-}
-
-/// Every read fails only as the cache does: `Load` when a record had to answer and could not.
+/// A read of a shelf fails with `Refused` when the market knows no region or no model of that name: where it knows both,
+/// a shelf that does not exist is absent and no error. Every read fails with `Cache` when a part cannot be read.
 impl Marketplace {
-    /// The GPUs of a region, a model, or all, in the order of shelves and pages.
-    ///
-    /// # Errors
-    /// When a part cannot be read.
-    pub async fn gpu_availability(&self, query: &AvailabilityQuery) -> Result<Answer<Vec<Gpu>>, CacheError> {
-        let mut trail = Trail::of(64);
-        let sheets = self
-            .sheets(&mut trail, query.region.as_ref(), query.model.as_ref())
-            .await?;
-        let mut found = Vec::with_capacity(query.limit.min(256));
-        let pages = sheets
-            .iter()
-            .flat_map(|priced| priced.sheet.pages.iter().map(move |page| (&priced.sheet, page)));
-        for (sheet, summary) in pages {
-            if found.len() >= query.limit {
-                break;
-            }
-            if !query.show.any_of(summary.states) {
-                continue;
-            }
-            if let Some(page) = self.page(&mut trail, &sheet.page_key(summary)).await? {
-                let shown = page
-                    .gpus
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, gpu)| query.show.admits(gpu.status));
-                let gpus = shown.filter_map(|(slot, _)| page.gpu(slot, sheet.multiplier));
-                found.extend(gpus.take(query.limit - found.len()));
-            }
-        }
-        Ok(trail.answer(found))
-    }
-
     /// A shelf's price sheet; `None` when there is no such shelf.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub async fn gpu_pricing(&self, shelf: &ShelfKey) -> Result<Answer<Option<Arc<PriceSheet>>>, CacheError> {
+    /// `Refused` for an unknown name, `Cache` when it cannot be read.
+    pub async fn gpu_pricing(
+        &self,
+        shelf: &ShelfKey,
+    ) -> Result<Answer<Option<Arc<PriceSheet>>>, MarketError> {
         let mut trail = Trail::of(1);
         let sheet = self.sheet(&mut trail, shelf).await?;
+        self.admits_absence(&mut trail, shelf, sheet.is_none()).await?;
         Ok(trail.answer(sheet.map(|priced| Arc::clone(&priced.sheet))))
     }
 
     /// A shelf's order book; `None` when there is no such shelf.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub async fn order_book(&self, shelf: &ShelfKey) -> Result<Answer<Option<Arc<OrderBook>>>, CacheError> {
+    /// `Refused` for an unknown name, `Cache` when it cannot be read.
+    pub async fn order_book(&self, shelf: &ShelfKey) -> Result<Answer<Option<Arc<OrderBook>>>, MarketError> {
         let mut trail = Trail::of(1);
         let of = shelf.clone();
-        let book = self
-            .read(&mut trail, &keys::book(shelf), move |market| {
-                market.load_book(of.clone())
-            })
-            .await?;
+        let load = move |market: Self, _| market.load_book(of.clone());
+        let book = self.read(&mut trail, &keys::book(shelf), load).await?;
+        self.admits_absence(&mut trail, shelf, book.is_none()).await?;
         Ok(trail.answer(book.map(|book| Arc::clone(&book.book))))
     }
 
     /// What was paid on a shelf in the last seven days. It may be an hour old: the class is bounded by its TTL alone.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub async fn price_history(&self, shelf: &ShelfKey) -> Result<Answer<Arc<PriceHistory>>, CacheError> {
+    /// `Refused` for an unknown name, `Cache` when it cannot be read.
+    pub async fn price_history(&self, shelf: &ShelfKey) -> Result<Answer<Arc<PriceHistory>>, MarketError> {
         let mut trail = Trail::of(1);
         let of = shelf.clone();
-        let history = self
-            .read(&mut trail, &keys::history(shelf), move |market| {
-                market.load_history(of.clone())
-            })
-            .await?;
+        let load = move |market: Self, _| market.load_history(of.clone());
+        let history = self.read(&mut trail, &keys::history(shelf), load).await?;
+        let nothing = history.as_ref().is_none_or(|history| history.hours.is_empty());
+        self.admits_absence(&mut trail, shelf, nothing).await?;
         let empty = || {
             Arc::new(PriceHistory {
                 shelf: shelf.clone(),
@@ -139,100 +66,78 @@ impl Marketplace {
         Ok(trail.answer(history.map_or_else(empty, Fetched::into_arc)))
     }
 
-    /// A region in numbers, or the whole market.
+    /// A region in numbers, or the whole market. Bookings of the day are those of the 24 hours before the figures of
+    /// their region last changed, which is at most the class's five minutes ago.
     ///
     /// # Errors
-    /// When a part cannot be read.
-    pub async fn market_stats(&self, region: Option<&Region>) -> Result<Answer<MarketStats>, CacheError> {
+    /// `Refused` for an unknown name, `Cache` when a part cannot be read.
+    pub async fn market_stats(&self, region: Option<&Region>) -> Result<Answer<MarketStats>, MarketError> {
+        self.stats(region, None).await
+    }
+
+    /// One model in numbers, in a region or in the whole market; as [`market_stats`](Self::market_stats).
+    ///
+    /// # Errors
+    /// `Refused` for an unknown name, `Cache` when a part cannot be read.
+    pub async fn model_stats(
+        &self,
+        model: &GpuModel,
+        region: Option<&Region>,
+    ) -> Result<Answer<MarketStats>, MarketError> {
+        self.stats(region, Some(model)).await
+    }
+
+    async fn stats(
+        &self,
+        region: Option<&Region>,
+        model: Option<&GpuModel>,
+    ) -> Result<Answer<MarketStats>, MarketError> {
         let mut trail = Trail::of(8);
-        let regions = match region {
-            Some(region) => vec![region.clone()],
-            None => self.directory(&mut trail).await?.regions(),
-        };
+        let directory = self.directory(&mut trail).await?;
+        directory.admits(region, model)?;
+        let regions = region.map_or_else(|| directory.regions(), |region| vec![region.clone()]);
         let mut tallies = Vec::with_capacity(regions.len());
         for region in regions {
             let key = keys::tally(&region);
-            tallies.extend(
-                self.read(&mut trail, &key, move |market| market.load_tally(region.clone()))
-                    .await?,
-            );
+            let load = move |market: Self, _| market.load_tally(region.clone());
+            tallies.extend(self.read(&mut trail, &key, load).await?);
         }
-        let stats = summed(tallies.iter().map(|tally| &**tally));
-        Ok(trail.answer(stats))
+        let shelves = tallies.iter().flat_map(|tally| &tally.shelves);
+        let wanted = shelves.filter(|tally| model.is_none_or(|model| *model == tally.shelf.model));
+        Ok(trail.answer(summed(wanted)))
     }
 
     /// Whether a provider's GPUs can be reached; `None` when there is no such provider.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// `Cache` when it cannot be read.
     pub async fn provider_status(
         &self,
         id: &ProviderId,
-    ) -> Result<Answer<Option<ProviderStatus>>, CacheError> {
+    ) -> Result<Answer<Option<ProviderStatus>>, MarketError> {
         let mut trail = Trail::of(1);
         let of = id.clone();
-        let status = self
-            .read(&mut trail, &keys::provider(id), move |market| {
-                market.load_provider(of.clone())
-            })
-            .await?;
+        let load = move |market: Self, _| market.load_provider(of.clone());
+        let status = self.read(&mut trail, &keys::provider(id), load).await?;
         Ok(trail.answer(status.map(|status| *status)))
-    }
-
-    /// The `k` fastest GPUs that pass, the cheaper of equals first.
-    ///
-    /// # Errors
-    /// When a part cannot be read.
-    pub async fn top_performing_gpus(
-        &self,
-        k: usize,
-        filter: SearchFilter,
-    ) -> Result<Answer<Vec<Gpu>>, CacheError> {
-        self.ranked(Ranking::TopPerforming, k, filter).await
-    }
-
-    /// The `k` cheapest GPUs that pass, the faster of equals first.
-    ///
-    /// # Errors
-    /// When a part cannot be read.
-    pub async fn cheapest_gpus(
-        &self,
-        k: usize,
-        filter: SearchFilter,
-    ) -> Result<Answer<Vec<Gpu>>, CacheError> {
-        self.ranked(Ranking::Cheapest, k, filter).await
-    }
-
-    /// Up to `limit` GPUs that pass, cheapest first.
-    ///
-    /// # Errors
-    /// When a part cannot be read.
-    pub async fn search_gpus(
-        &self,
-        filter: SearchFilter,
-        limit: usize,
-    ) -> Result<Answer<Vec<Gpu>>, CacheError> {
-        self.ranked(Ranking::Cheapest, limit, filter).await
     }
 
     /// One GPU; `None` when there is none of that name.
     ///
     /// # Errors
-    /// When a part cannot be read.
-    pub async fn gpu(&self, id: &GpuId) -> Result<Answer<Option<Gpu>>, CacheError> {
+    /// `Cache` when a part cannot be read.
+    pub async fn gpu(&self, id: &GpuId) -> Result<Answer<Option<Gpu>>, MarketError> {
         self.about(id, GpuPage::gpu).await
     }
 
     /// The price to name in a booking of one GPU; `None` when there is none of that name.
     ///
     /// # Errors
-    /// When a part cannot be read.
-    pub async fn quote(&self, id: &GpuId) -> Result<Answer<Option<Quote>>, CacheError> {
+    /// `Cache` when a part cannot be read.
+    pub async fn quote(&self, id: &GpuId) -> Result<Answer<Option<TimedQuote>>, MarketError> {
         self.about(id, |page, slot, multiplier| {
-            page.gpus.get(slot).map(|gpu| Quote {
-                price_per_hour: multiplier.applied_to(gpu.base_price),
-                version: gpu.price_version,
-            })
+            let gpu = page.gpus.get(slot)?;
+            Some(self.quoted(multiplier.applied_to(gpu.base_price), gpu.price_version))
         })
         .await
     }
@@ -241,7 +146,7 @@ impl Marketplace {
         &self,
         id: &GpuId,
         tell: impl FnOnce(&GpuPage, usize, Multiplier) -> Option<T>,
-    ) -> Result<Answer<Option<T>>, CacheError> {
+    ) -> Result<Answer<Option<T>>, MarketError> {
         let mut trail = Trail::of(2);
         let place = self.source().place(id).await.map_err(failed)?;
         let Some(key) = place else {
@@ -256,35 +161,40 @@ impl Marketplace {
         Ok(trail.answer(told))
     }
 
-    async fn ranked(
+    /// Whether nothing can stand under this name: only where both its parts are known.
+    async fn admits_absence(
         &self,
-        ranking: Ranking,
-        limit: usize,
-        filter: SearchFilter,
-    ) -> Result<Answer<Vec<Gpu>>, CacheError> {
-        let mut trail = Trail::of(64);
-        let sheets = self
-            .sheets(&mut trail, filter.region.as_ref(), filter.model.as_ref())
-            .await?;
-        let mut search = Search::new(filter, ranking, limit, sheets.iter().map(|priced| &*priced.sheet));
-        while let Some(key) = search.next_page() {
-            if let Some(page) = self.page(&mut trail, &key).await? {
-                search.take(&page);
-            }
+        trail: &mut Trail,
+        shelf: &ShelfKey,
+        absent: bool,
+    ) -> Result<(), MarketError> {
+        if absent {
+            let directory = self.directory(trail).await?;
+            directory.admits(Some(&shelf.region), Some(&shelf.model))?;
         }
-        Ok(trail.answer(search.finish()))
+        Ok(())
     }
 
-    async fn sheet(
+    pub(super) async fn sheet(
         &self,
         trail: &mut Trail,
         shelf: &ShelfKey,
     ) -> Result<Option<Fetched<PricedShelf>>, CacheError> {
         let of = shelf.clone();
-        self.read(trail, &keys::sheet(shelf), move |market| {
-            market.load_sheet(of.clone())
-        })
-        .await
+        let load = move |market: Self, known: LoadContext<PricedShelf>| {
+            market.load_sheet(of.clone(), shown_before(&known))
+        };
+        self.read(trail, &keys::sheet(shelf), load).await
+    }
+
+    pub(super) async fn section(
+        &self,
+        trail: &mut Trail,
+        section: &SectionKey,
+    ) -> Result<Option<Fetched<PricedSection>>, CacheError> {
+        let of = section.clone();
+        let load = move |market: Self, _| market.load_section(of.clone());
+        self.read(trail, &keys::section(section), load).await
     }
 
     pub(super) async fn page(
@@ -293,10 +203,8 @@ impl Marketplace {
         page: &PageKey,
     ) -> Result<Option<Fetched<GpuPage>>, CacheError> {
         let of = page.clone();
-        self.read(trail, &keys::page(page), move |market| {
-            market.load_page(of.clone())
-        })
-        .await
+        let load = move |market: Self, _| market.load_page(of.clone());
+        self.read(trail, &keys::page(page), load).await
     }
 
     /// Reads one part: from memory without further ado when it is there.
@@ -304,7 +212,7 @@ impl Marketplace {
         &self,
         trail: &mut Trail,
         key: &Key<V>,
-        load: impl Fn(Self) -> F + Send + Sync + 'static,
+        load: impl Fn(Self, LoadContext<V>) -> F + Send + Sync + 'static,
     ) -> Result<Option<Fetched<V>>, CacheError>
     where
         V: CacheValue,
@@ -316,7 +224,7 @@ impl Marketplace {
             None => {
                 let market = self.clone();
                 self.cache()
-                    .get_or_load(key, move |_| load(market.clone()))
+                    .get_or_load(key, move |known| load(market.clone(), known))
                     .await?
             }
         };
@@ -325,44 +233,20 @@ impl Marketplace {
     }
 }
 
-impl Show {
-    pub(super) fn admits(self, status: GpuStatus) -> bool {
-        match self {
-            Self::Available => status == GpuStatus::Available,
-            Self::AvailableAndBusy => matches!(status, GpuStatus::Available | GpuStatus::Busy),
-        }
-    }
-
-    fn any_of(self, states: StateCounts) -> bool {
-        states.available > 0 || (self == Self::AvailableAndBusy && states.busy > 0)
-    }
-}
-
-/// The market that some regions are together.
-fn summed<'a>(tallies: impl Iterator<Item = &'a RegionTally>) -> MarketStats {
+/// The market that some shelves are together.
+fn summed<'a>(tallies: impl Iterator<Item = &'a ShelfTally>) -> MarketStats {
     let (mut states, mut bookings) = (StateCounts::default(), 0);
-    let (mut prices, mut volumes) = (Vec::new(), Vec::new());
+    let (mut asked, mut volumes) = (Vec::new(), Vec::new());
     for tally in tallies {
-        tally
-            .shelves
-            .iter()
-            .for_each(|shelf: &ShelfTally| states += shelf.states);
-        prices.extend(tally.shelves.iter().map(|shelf| shelf.prices));
+        states += tally.states;
+        asked.extend((tally.states.available > 0).then_some(tally.asked));
         bookings += tally.day.bookings;
         volumes.extend((tally.day.bookings > 0).then_some(tally.day.volume));
     }
-    let mean = |total: crate::Money| total.scaled(1, NonZeroU64::new(states.total())?).ok();
-    MarketStats {
-        states,
-        average_price: prices.into_iter().reduce(sum).flatten().and_then(mean),
-        day: DayTotals {
-            bookings,
-            volume: volumes.into_iter().reduce(sum).flatten(),
-        },
-        utilisation: Share::of(states.busy, states.busy + states.available),
-    }
+    let volume = Money::total(volumes);
+    MarketStats::of(states, Money::total(asked), DayTotals { bookings, volume })
 }
 
-fn failed(error: Failure) -> CacheError {
+pub(super) fn failed(error: Failure) -> CacheError {
     CacheError::Load(Arc::new(edge_cache::LoadError::Failed(error)))
 }

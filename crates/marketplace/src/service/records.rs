@@ -11,15 +11,15 @@ use super::Failure;
 use super::tape::Tape;
 use crate::shelf::{GpuPage, PageKey};
 use crate::{
-    BookingGroups, BookingLedger, BookingStore, BookingTerms, GpuId, Inventory, InventoryControl,
-    PricingPolicy, StoreClock, StoreTime,
+    BidBook, BookingGroups, BookingLedger, BookingStore, BookingTerms, GpuId, Inventory, InventoryControl,
+    PricingPolicy, ProviderId, StoreClock, StoreTime,
 };
 
 /// The systems of record behind a marketplace, and the rule and clock it goes by.
 ///
 /// ```
 /// use std::sync::Arc;
-/// use marketplace::{Currency, ManualClock, MemoryBookings, MemoryInventory, Records, ScarcityPricing, StoreTime};
+/// use marketplace::{Currency, ManualClock, MemoryBids, MemoryBookings, MemoryInventory, Records, ScarcityPricing, StoreTime};
 /// let clock = Arc::new(ManualClock::at(StoreTime::from_millis(0)));
 /// let bookings = Arc::new(MemoryBookings::new(clock.clone()));
 /// let inventory = Arc::new(MemoryInventory::new(clock.clone(), Currency::USD));
@@ -30,6 +30,7 @@ use crate::{
 ///     ledger: bookings,
 ///     inventory: inventory.clone(),
 ///     control: inventory,
+///     bids: Arc::new(MemoryBids::new(clock.clone())),
 ///     pricing: Arc::new(ScarcityPricing),
 ///     clock,
 /// };
@@ -49,6 +50,8 @@ pub struct Records {
     pub inventory: Arc<dyn Inventory>,
     /// Changes what GPUs there are.
     pub control: Arc<dyn InventoryControl>,
+    /// Keeps the bids that wait.
+    pub bids: Arc<dyn BidBook>,
     /// Prices a supply; the same rule on every node.
     pub pricing: Arc<dyn PricingPolicy>,
     /// The stores' clock.
@@ -59,8 +62,8 @@ pub struct Records {
 pub(super) struct Source {
     pub(super) records: Records,
     pub(super) tape: Tape,
-    /// Where each GPU stands that was ever asked for: as many as there are GPUs.
-    places: DashMap<GpuId, PageKey>,
+    /// Where each GPU stands that was ever asked for, and whose it is: as many as there are GPUs.
+    places: DashMap<GpuId, (PageKey, ProviderId)>,
 }
 
 /// The shortest life of a view: the grain of the stores' clock.
@@ -81,14 +84,21 @@ impl Source {
 
     /// The page a GPU is on; `None` when there is no such GPU.
     pub(super) async fn place(&self, gpu: &GpuId) -> Result<Option<PageKey>, Failure> {
-        if let Some(page) = self.places.get(gpu) {
-            return Ok(Some(page.clone()));
+        let known = self.known(gpu).await?;
+        Ok(known.map(|(page, _)| page))
+    }
+
+    /// The page a GPU is on and its provider; `None` when there is no such GPU.
+    pub(super) async fn known(&self, gpu: &GpuId) -> Result<Option<(PageKey, ProviderId)>, Failure> {
+        if let Some(known) = self.places.get(gpu) {
+            return Ok(Some(known.clone()));
         }
         let Some(located) = self.records.inventory.gpu(gpu).await? else {
             return Ok(None);
         };
-        self.places.insert(gpu.clone(), located.page.clone());
-        Ok(Some(located.page))
+        let known = (located.page, located.gpu.provider);
+        self.places.insert(gpu.clone(), known.clone());
+        Ok(Some(known))
     }
 
     /// A page as it is now; `None` when there is no such page.

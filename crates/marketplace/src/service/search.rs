@@ -2,6 +2,7 @@
 //!
 //! It is derived from one cached list and thrown away when that changes; it remembers nothing else.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use cache_core::Key;
@@ -9,7 +10,8 @@ use edge_cache::CacheError;
 use futures_util::future::try_join_all;
 
 use super::answer::Trail;
-use super::{Marketplace, keys};
+use super::load::shown_before;
+use super::{MarketError, Marketplace, keys};
 use crate::namespaces::{PricedShelf, ShelfList};
 use crate::shelf::ShelfKey;
 use crate::{GpuModel, Region};
@@ -25,7 +27,7 @@ impl Directory {
         let shelves = list
             .shelves
             .iter()
-            .map(|shelf| (shelf.clone(), keys::sheet(shelf)))
+            .map(|(shelf, _)| (shelf.clone(), keys::sheet(shelf)))
             .collect();
         Self { list, shelves }
     }
@@ -36,17 +38,35 @@ impl Directory {
             .list
             .shelves
             .iter()
-            .map(|shelf| shelf.region.clone())
+            .map(|(shelf, _)| shelf.region.clone())
             .collect();
         regions.dedup();
         regions
     }
+
+    /// Each model once, in order.
+    pub(super) fn models(&self) -> Vec<GpuModel> {
+        let models: BTreeSet<&GpuModel> = self.list.shelves.iter().map(|(shelf, _)| &shelf.model).collect();
+        models.into_iter().cloned().collect()
+    }
 }
 
 impl Marketplace {
+    /// How many pages a shelf has, as this node knows it; `None` when it does not.
+    pub(super) async fn pages_of(&self, shelf: &ShelfKey) -> Option<u32> {
+        let directory = self.directory(&mut Trail::of(1)).await.ok()?;
+        let shelves = &directory.list.shelves;
+        let place = shelves.binary_search_by(|(listed, _)| listed.cmp(shelf));
+        match place {
+            Ok(place) => shelves.get(place).map(|(_, pages)| *pages),
+            // It may be newer than what this node knows.
+            Err(_) => self.listed_pages(shelf).await.ok().flatten(),
+        }
+    }
+
     pub(super) async fn directory(&self, trail: &mut Trail) -> Result<Arc<Directory>, CacheError> {
         let key = keys::shelves();
-        let list = self.read(trail, &key, Self::load_shelves).await?;
+        let list = self.read(trail, &key, |market, _| market.load_shelves()).await?;
         let list = list
             .map(edge_cache::Fetched::into_arc)
             .unwrap_or_else(|| Arc::new(ShelfList { shelves: Vec::new() }));
@@ -66,7 +86,7 @@ impl Marketplace {
         trail: &mut Trail,
         region: Option<&Region>,
         model: Option<&GpuModel>,
-    ) -> Result<Vec<Arc<PricedShelf>>, CacheError> {
+    ) -> Result<Vec<Arc<PricedShelf>>, MarketError> {
         let directory = self.directory(trail).await?;
         let wanted = |shelf: &ShelfKey| {
             region.is_none_or(|region| *region == shelf.region)
@@ -88,9 +108,13 @@ impl Marketplace {
         }
         let loads = missing.iter().map(|(_, shelf, key)| {
             let (market, shelf) = (self.clone(), (*shelf).clone());
-            self.cache()
-                .get_or_load(key, move |_| market.clone().load_sheet(shelf.clone()))
+            self.cache().get_or_load(key, move |known| {
+                market.clone().load_sheet(shelf.clone(), shown_before(&known))
+            })
         });
+        if sheets.is_empty() {
+            directory.admits(region, model)?;
+        }
         for ((place, _, key), sheet) in missing.iter().zip(try_join_all(loads).await?) {
             if let Some(sheet) = sheet {
                 trail.note(key, &sheet);

@@ -9,10 +9,11 @@ use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::Failure;
+use super::position::position_at;
 use super::records::Source;
 use crate::namespaces::{PriceHistory, TradedHour};
 use crate::shelf::{DayTotals, DayWindow, LAST_TRADES, ShelfKey, Trade};
-use crate::{Change, Cursor, Money, Region, StoreTime};
+use crate::{Change, Cursor, Money, ProviderId, Region, StoreTime};
 
 /// Rows read at once: a megabyte or so of changes.
 const ROWS: usize = 1_000;
@@ -24,10 +25,12 @@ const HOURS: usize = 7 * 24;
 #[derive(Default)]
 pub(super) struct Tape(Mutex<Roll>);
 
+#[derive(Default)]
 struct Roll {
-    read_to: Cursor,
+    /// `None` before the first look.
+    read_to: Option<Cursor>,
     shelves: HashMap<ShelfKey, Past>,
-    regions: HashMap<Region, DayWindow>,
+    providers: HashMap<ProviderId, DayWindow>,
 }
 
 /// What happened on one shelf.
@@ -37,6 +40,7 @@ struct Past {
     trades: VecDeque<Trade>,
     /// By the hour since the clock's epoch.
     hours: BTreeMap<i64, Hour>,
+    day: DayWindow,
 }
 
 struct Hour {
@@ -54,11 +58,32 @@ impl Tape {
         Ok(past.map_or_else(Vec::new, |past| past.trades.iter().cloned().collect()))
     }
 
-    /// The last 24 hours of a region.
-    pub(super) async fn day(&self, source: &Source, region: &Region) -> Result<DayTotals, Failure> {
+    /// The last 24 hours of a region, shelf by shelf.
+    pub(super) async fn day(
+        &self,
+        source: &Source,
+        region: &Region,
+    ) -> Result<HashMap<ShelfKey, DayTotals>, Failure> {
         let mut roll = self.up_to_date(source).await?;
-        let window = roll.regions.get_mut(region);
-        Ok(window.map_or_else(DayTotals::default, |window| window.totals(source.now())))
+        let now = source.now();
+        let of_region = roll
+            .shelves
+            .iter_mut()
+            .filter(|(shelf, _)| shelf.region == *region);
+        Ok(of_region
+            .map(|(shelf, past)| (shelf.clone(), past.day.totals(now)))
+            .collect())
+    }
+
+    /// The last 24 hours of a provider.
+    pub(super) async fn provider_day(
+        &self,
+        source: &Source,
+        provider: &ProviderId,
+    ) -> Result<DayTotals, Failure> {
+        let mut roll = self.up_to_date(source).await?;
+        let day = roll.providers.get_mut(provider);
+        Ok(day.map_or_else(DayTotals::default, |day| day.totals(source.now())))
     }
 
     /// The traded hours of a shelf's last seven days.
@@ -73,15 +98,23 @@ impl Tape {
 
     async fn up_to_date(&self, source: &Source) -> Result<MutexGuard<'_, Roll>, Failure> {
         let mut roll = self.0.lock().await;
+        let ledger = &*source.records.ledger;
+        let mut read_to = match roll.read_to {
+            Some(read_to) => read_to,
+            // A log may hold years; all that is shown of it is a week.
+            None => position_at(ledger, source.now().minus(HOUR * HOURS as u32)).await?,
+        };
         loop {
-            let changes = source.records.ledger.changes_since(roll.read_to, ROWS).await?;
+            let changes = ledger.changes_since(read_to, ROWS).await?;
             for change in &changes.rows {
-                if let Some(page) = source.place(&change.booking.gpu).await? {
-                    roll.record(page.shelf, change);
+                if let Some((page, provider)) = source.known(&change.booking.gpu).await? {
+                    roll.record(page.shelf, provider, change);
                 }
-                roll.read_to = change.cursor;
+                read_to = change.cursor;
+                roll.read_to = Some(read_to);
             }
             if changes.rows.len() < ROWS {
+                roll.read_to = Some(read_to);
                 return Ok(roll);
             }
         }
@@ -89,23 +122,12 @@ impl Tape {
 }
 
 impl Roll {
-    fn record(&mut self, shelf: ShelfKey, change: &Change) {
-        self.regions
-            .entry(shelf.region.clone())
-            .or_default()
-            .record(change);
+    fn record(&mut self, shelf: ShelfKey, provider: ProviderId, change: &Change) {
+        self.providers.entry(provider).or_default().record(change);
+        let past = self.shelves.entry(shelf).or_default();
+        past.day.record(change);
         if let Some(trade) = Trade::of(change) {
-            self.shelves.entry(shelf).or_default().record(trade);
-        }
-    }
-}
-
-impl Default for Roll {
-    fn default() -> Self {
-        Self {
-            read_to: Cursor::START,
-            shelves: HashMap::new(),
-            regions: HashMap::new(),
+            past.record(trade);
         }
     }
 }

@@ -43,6 +43,10 @@ impl Marketplace {
             },
             None => Effects::None,
         };
-        Ok(Booked { outcome, effects })
+        Ok(Booked {
+            outcome,
+            effects,
+            reason: None,
+        })
     }
 }

@@ -6,16 +6,19 @@ use std::fmt;
 use std::time::Duration;
 
 use cache_core::EventKind;
+use edge_cache::CacheError;
 
 use super::news::{BookingNews, News};
+use super::quotes::TimedQuote;
+use super::refusals::{LONGEST_KEY, Reason, Refusal};
 use super::spread::{Announcement, Touch};
 use super::{Effects, Marketplace, keys};
 use crate::inventory::{OperatorStatus, Touched};
 use crate::shelf::ShelfKey;
 use crate::{
-    Booking, BookingId, BookingLedgerError, BookingOutcome, BookingStoreError, CancelRequest, ChangeKind,
-    ConfirmRequest, ErrorKind, GpuId, HoldRequest, IdempotencyKey, Interval, InventoryError, Money,
-    PriceVersion, ProviderId, ProviderStatus, Quote, UserId,
+    BidBookError, Booking, BookingId, BookingLedgerError, BookingOutcome, BookingStoreError, CancelRequest,
+    ChangeKind, ConfirmRequest, GpuId, HoldRequest, IdempotencyKey, Interval, InventoryError, Money,
+    PriceVersion, ProviderId, ProviderStatus, StoreTime, UserId,
 };
 
 /// How long a GPU is held between the two halves of one booking: longer than any retry of a confirmation.
@@ -26,14 +29,14 @@ pub(super) const HOLD: Duration = Duration::from_secs(30);
 pub struct NewBooking {
     /// For whom.
     pub user: UserId,
-    /// The caller's name for this request, at most 100 bytes: the same again is answered alike and books nothing more.
+    /// The caller's name for this request, at most [`LONGEST_KEY`] bytes: the same again is answered alike and books nothing more.
     pub key: IdempotencyKey,
     /// The GPU.
     pub gpu: GpuId,
     /// When.
     pub interval: Interval,
     /// The price the user was shown, as [`Marketplace::quote`] tells it.
-    pub quote: Quote,
+    pub quote: TimedQuote,
 }
 
 /// How a booking request was decided, and whether every node knows.
@@ -43,12 +46,31 @@ pub struct Booked {
     pub outcome: BookingOutcome,
     /// What became of the news.
     pub effects: Effects,
+    /// Why the outcome is [`Gone`](BookingOutcome::Gone), where this node can tell; a repeated request is not told again.
+    pub reason: Option<Reason>,
+}
+
+impl Booked {
+    /// A decision that changed nothing.
+    pub(super) fn unchanged(outcome: BookingOutcome, reason: Option<Reason>) -> Self {
+        Self {
+            outcome,
+            effects: Effects::None,
+            reason,
+        }
+    }
 }
 
 /// Why a change was not made. Nothing was changed, except where a variant says otherwise.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum MarketError {
+    /// The request is wrong in itself, as told.
+    Refused(Refusal),
+    /// What was asked for is not in the cache and could not be loaded.
+    Cache(CacheError),
+    /// The record of bids refused or could not be reached.
+    Bids(BidBookError),
     /// The booking store could not decide.
     Bookings(BookingStoreError),
     /// The booking store decided, and could not say what about: repeat the request with its key.
@@ -61,10 +83,12 @@ pub enum MarketError {
 impl Marketplace {
     /// Books a GPU: holds it and confirms the hold.
     ///
-    /// `Gone` also when the GPU is out of service. An answer that was lost is had again with the same key.
+    /// `Gone`, with the reason, when the quote does not hold any more, the GPU is out of service, or the booking was to
+    /// begin longer ago than the settings allow. An answer that was lost is had again with the same key.
     ///
     /// # Errors
-    /// When a system of record cannot be reached or refuses the request as such.
+    /// `Refused` when there is no such GPU, the booking is too long or too far ahead, or its price is none. Others when a
+    /// system of record cannot be reached, or refuses the request as such.
     pub async fn create_booking(&self, request: NewBooking) -> Result<Booked, MarketError> {
         let NewBooking {
             user,
@@ -73,25 +97,31 @@ impl Marketplace {
             interval,
             quote,
         } = request;
+        self.admitted(&gpu, &interval, quote.price_per_hour).await?;
         let hold = HoldRequest {
             user: user.clone(),
             key: step(&key, "hold")?,
             gpu: gpu.clone(),
             interval,
-            quote,
+            quote: quote.price(),
             ttl: HOLD,
         };
         let bookings = &self.source().records.bookings;
         let held = bookings.hold(hold).await?;
         let Some((id, fence)) = held.won() else {
-            return Ok(Booked {
-                outcome: held,
-                effects: Effects::None,
-            });
+            let reason = match &held {
+                BookingOutcome::Gone => self.moved(&gpu, quote.version).await,
+                _ => None,
+            };
+            return Ok(Booked::unchanged(held, reason));
         };
-        // The booking store does not know the inventory. A repeated request was looked at the first time.
+        // The booking store knows neither inventory nor quotes. A repeated request was looked at the first time.
         let fresh = !matches!(held, BookingOutcome::Replay(_));
-        let confirmed = if fresh && !self.in_service(&gpu).await? {
+        let mut reason = match fresh {
+            true => self.objection(&[&gpu], &interval, quote.valid_until).await?,
+            false => None,
+        };
+        let confirmed = if reason.is_some() {
             BookingOutcome::Gone
         } else {
             let confirm = ConfirmRequest {
@@ -109,7 +139,7 @@ impl Marketplace {
             price_per_hour: quote.price_per_hour,
             total_cost,
         };
-        let cost = quote.cost_of(&interval).unwrap_or(quote.price_per_hour);
+        let cost = quote.price().cost_of(&interval).unwrap_or(quote.price_per_hour);
         let effects = match confirmed.decision() {
             BookingOutcome::Won { .. } if self.was_told(&confirmed, &id, &interval) => Effects::None,
             BookingOutcome::Won { .. } => self.spread_booking(&gpu, news(ChangeKind::Confirmed, cost)).await,
@@ -121,6 +151,9 @@ impl Marketplace {
                     id: id.clone(),
                     fence,
                 };
+                if reason.is_none() {
+                    reason = self.moved(&gpu, quote.version).await;
+                }
                 match bookings.cancel(withdraw).await?.won() {
                     Some(_) => self.spread_booking(&gpu, news(ChangeKind::Cancelled, cost)).await,
                     None => Effects::None,
@@ -131,7 +164,29 @@ impl Marketplace {
         Ok(Booked {
             outcome: confirmed,
             effects,
+            reason,
         })
+    }
+
+    /// What stands in the way of buying what is held now, besides other bookings.
+    pub(super) async fn objection(
+        &self,
+        gpus: &[&GpuId],
+        interval: &Interval,
+        valid_until: StoreTime,
+    ) -> Result<Option<Reason>, MarketError> {
+        if let Some(past) = self.in_the_past(interval) {
+            return Ok(Some(past));
+        }
+        for gpu in gpus {
+            if !self.in_service(gpu).await? {
+                return Ok(Some(Reason::OutOfService((*gpu).clone())));
+            }
+        }
+        match gpus.first() {
+            Some(gpu) => self.ended(gpu, valid_until).await,
+            None => Ok(None),
+        }
     }
 
     /// Gives a booking back.
@@ -149,7 +204,11 @@ impl Marketplace {
             },
             None => Effects::None,
         };
-        Ok(Booked { outcome, effects })
+        Ok(Booked {
+            outcome,
+            effects,
+            reason: None,
+        })
     }
 
     /// Sets the state its operator has put a GPU in.
@@ -249,6 +308,7 @@ impl Marketplace {
     /// Tells every node of GPUs that were added to the inventory by other means than this.
     pub async fn stock_added(&self, touched: Touched) -> Effects {
         self.dropped(&keys::shelves()).await;
+        let grown = self.grown(&touched).await;
         let resource = touched
             .shelves
             .iter()
@@ -261,7 +321,9 @@ impl Marketplace {
             resource,
             news: News::default(),
         };
-        self.spread_touched(touched, None, announcement).await
+        let effects = self.spread_touched(touched, None, announcement).await;
+        self.drop_tops(&grown).await;
+        effects
     }
 
     /// Refreshes what a decision about a booking touched, and tells of it.
@@ -330,10 +392,30 @@ fn cancelled(booking: &Booking) -> BookingNews {
 }
 
 /// The name of one step of a request.
-pub(super) fn step(key: &IdempotencyKey, step: &str) -> Result<IdempotencyKey, BookingStoreError> {
-    IdempotencyKey::new(format!("{key}/{step}")).map_err(|error| {
-        BookingStoreError::new(ErrorKind::Rejected, "the idempotency key is too long").caused_by(error)
-    })
+pub(super) fn step(key: &IdempotencyKey, step: &str) -> Result<IdempotencyKey, Refusal> {
+    let (bytes, longest) = (key.as_str().len(), LONGEST_KEY);
+    let named = IdempotencyKey::new(format!("{key}/{step}")).ok();
+    named
+        .filter(|_| bytes <= longest)
+        .ok_or(Refusal::LongKey { bytes, longest })
+}
+
+impl From<Refusal> for MarketError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<CacheError> for MarketError {
+    fn from(error: CacheError) -> Self {
+        Self::Cache(error)
+    }
+}
+
+impl From<BidBookError> for MarketError {
+    fn from(error: BidBookError) -> Self {
+        Self::Bids(error)
+    }
 }
 
 impl From<BookingStoreError> for MarketError {
@@ -357,6 +439,9 @@ impl From<InventoryError> for MarketError {
 impl fmt::Display for MarketError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Refused(_) => "the request is refused",
+            Self::Cache(_) => "what was asked for cannot be read",
+            Self::Bids(_) => "the record of bids did not take the change",
             Self::Bookings(_) => "the booking store did not take the change",
             Self::Ledger(_) => "the booking was decided and could not be read back",
             Self::Inventory(_) => "the inventory did not take the change",
@@ -367,6 +452,9 @@ impl fmt::Display for MarketError {
 impl std::error::Error for MarketError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(match self {
+            Self::Refused(refusal) => refusal,
+            Self::Cache(error) => error,
+            Self::Bids(error) => error,
             Self::Bookings(error) => error,
             Self::Ledger(error) => error,
             Self::Inventory(error) => error,

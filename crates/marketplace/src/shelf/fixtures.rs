@@ -2,7 +2,7 @@
 //!
 //! They are built by the public functions, so that a fixture cannot hold what a view could not.
 
-use super::{GpuPage, PageKey, PageSummary, PriceSheet, ShelfKey};
+use super::{GpuPage, PageKey, PartSummary, PriceSheet, ShelfKey, Summary};
 use crate::inventory::{GpuRecord, InventoryPage, OperatorStatus};
 use crate::{
     BookingId, Cores, Currency, Fence, GpuId, GpuModel, Holder, MemoryMib, Money, Occupancy,
@@ -53,7 +53,14 @@ pub(super) fn free_page(region: &str, model: &str, page: u32, prices: &[&str]) -
 
 pub(super) fn sheet(pages: &[GpuPage]) -> PriceSheet {
     let shelf = pages[0].key.shelf.clone();
-    PriceSheet::assemble(shelf, pages.iter().map(PageSummary::of), &ScarcityPricing)
+    PriceSheet::assemble(shelf, 0, pages.iter().map(part), &ScarcityPricing, None)
+}
+
+pub(super) fn part(page: &GpuPage) -> PartSummary {
+    PartSummary {
+        number: page.key.page,
+        summary: Summary::of_page(page),
+    }
 }
 
 pub(super) fn taken(gpu: &GpuId, until: i64) -> Occupancy {

@@ -7,7 +7,8 @@ mod order_book;
 mod page;
 mod search;
 mod sheet;
-mod statistics;
+pub(crate) mod statistics;
+mod summary;
 
 use std::fmt;
 
@@ -18,8 +19,9 @@ use crate::{GpuModel, Region};
 pub use order_book::{LAST_TRADES, OrderBook, Trade};
 pub use page::{GpuPage, PageGpu, StateCounts};
 pub use search::{Availability, Ranking, Search, SearchFilter};
-pub use sheet::{Bounds, PageSummary, PriceLevel, PriceSheet};
+pub use sheet::{FAN_OUT, PartKey, PartSummary, PriceSheet, Section, level_of_parts, parts_at};
 pub use statistics::{DayTotals, DayWindow, MarketStats, Share};
+pub use summary::{Bounds, DEPTH, PriceLevel, Summary};
 
 /// All GPUs of one model in one region: what is priced together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -49,6 +51,17 @@ impl fmt::Display for PageKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.shelf, self.page)
     }
+}
+
+/// One section of a shelf: its pages at level 1, sections of the level below above that.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SectionKey {
+    /// The shelf.
+    pub shelf: ShelfKey,
+    /// How far above the pages, at least 1.
+    pub level: u8,
+    /// The section's number among those of its level, from zero.
+    pub number: u32,
 }
 
 #[cfg(test)]

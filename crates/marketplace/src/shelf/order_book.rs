@@ -1,13 +1,13 @@
-//! A shelf's order book: what is on offer at which price, and what was last paid.
+//! A shelf's order book: what is on offer at which price, what is wanted, and what was last paid.
 //!
-//! There are no bids: a buyer takes an ask or leaves it.
+//! It shows the best of each; nothing is matched here.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{PriceLevel, PriceSheet, ShelfKey};
-use crate::{Change, ChangeKind, GpuId, Money, StoreTime};
+use super::{DEPTH, PriceLevel, PriceSheet, ShelfKey};
+use crate::{Bid, Change, ChangeKind, GpuId, Money, StoreTime};
 
 /// Trades an order book shows: a screenful.
 pub const LAST_TRADES: usize = 20;
@@ -18,7 +18,7 @@ pub const LAST_TRADES: usize = 20;
 /// use marketplace::shelf::{OrderBook, PriceSheet, ShelfKey};
 /// use marketplace::{GpuModel, Region, ScarcityPricing};
 /// let shelf = ShelfKey { region: Region::new("us-east")?, model: GpuModel::new("T4")? };
-/// let book = OrderBook::assemble(&PriceSheet::assemble(shelf, [], &ScarcityPricing), []);
+/// let book = OrderBook::assemble(&PriceSheet::assemble(shelf, 0, [], &ScarcityPricing, None), &[], []);
 /// assert!(book.asks.is_empty());
 /// # Ok::<(), marketplace::NameError>(())
 /// ```
@@ -26,24 +26,40 @@ pub const LAST_TRADES: usize = 20;
 pub struct OrderBook {
     /// Which shelf.
     pub shelf: ShelfKey,
-    /// Available GPUs by current price, cheapest first.
+    /// Available GPUs by current price, cheapest first: the [`DEPTH`] lowest prices.
     pub asks: Vec<PriceLevel>,
+    /// Available GPUs at higher prices than those.
+    pub beyond: u64,
+    /// Bids that wait by the price they would pay, highest first: the [`DEPTH`] highest prices.
+    pub bids: Vec<PriceLevel>,
     /// The newest trades, newest first, at most [`LAST_TRADES`].
     pub last_trades: Vec<Trade>,
 }
 
 impl OrderBook {
-    /// Puts a shelf's asks and trades, newest first, together.
+    /// Puts a shelf's asks, bids, and trades, newest first, together.
     #[must_use]
-    pub fn assemble(sheet: &PriceSheet, trades: impl IntoIterator<Item = Trade>) -> Self {
-        let mut asks: BTreeMap<Money, u64> = BTreeMap::new();
-        for ask in sheet.pages.iter().flat_map(|page| &page.asks) {
-            *asks.entry(sheet.multiplier.applied_to(ask.price)).or_default() += ask.count;
+    pub fn assemble(sheet: &PriceSheet, bids: &[Bid], trades: impl IntoIterator<Item = Trade>) -> Self {
+        let mut wanted: BTreeMap<Money, u64> = BTreeMap::new();
+        for bid in bids {
+            *wanted.entry(bid.at_most).or_default() += 1;
         }
+        let highest = wanted.into_iter().rev().take(DEPTH);
+        let asks: Vec<PriceLevel> = sheet
+            .whole
+            .asks
+            .iter()
+            .map(|ask| PriceLevel {
+                price: sheet.multiplier.applied_to(ask.price),
+                count: ask.count,
+            })
+            .collect();
+        let shown: u64 = asks.iter().map(|ask| ask.count).sum();
         Self {
             shelf: sheet.shelf.clone(),
-            asks: asks
-                .into_iter()
+            asks,
+            beyond: sheet.whole.states.available.saturating_sub(shown),
+            bids: highest
                 .map(|(price, count)| PriceLevel { price, count })
                 .collect(),
             last_trades: trades.into_iter().take(LAST_TRADES).collect(),
@@ -91,9 +107,20 @@ mod tests {
             free_page("us", "T4", 0, &["2", "1"]),
             GpuPage::assemble(&second, &occupied),
         ];
-        let book = OrderBook::assemble(&sheet(&pages), []);
+        let book = OrderBook::assemble(&sheet(&pages), &[], []);
         let asks: Vec<_> = book.asks.iter().map(|ask| (ask.price, ask.count)).collect();
         assert_eq!(asks, [(usd("1"), 1), (usd("2"), 2)]);
+    }
+
+    #[test]
+    fn what_is_dearer_than_the_book_is_deep_is_counted() {
+        let prices: Vec<String> = (1..=20).map(|dollars| dollars.to_string()).collect();
+        let prices: Vec<&str> = prices.iter().map(String::as_str).collect();
+        let book = OrderBook::assemble(&sheet(&[free_page("us", "T4", 0, &prices)]), &[], []);
+        assert_eq!(
+            (book.asks.len(), book.asks[15].price, book.beyond),
+            (16, usd("16"), 4)
+        );
     }
 
     #[test]
@@ -106,6 +133,7 @@ mod tests {
         };
         let book = OrderBook::assemble(
             &sheet(&[free_page("us", "T4", 0, &["1"])]),
+            &[],
             (0..30).rev().map(trade),
         );
         assert_eq!(book.last_trades.len(), LAST_TRADES);

@@ -115,6 +115,7 @@ impl GpuPage {
             cores: gpu.cores,
             base_price: gpu.base_price,
             current_price: multiplier.applied_to(gpu.base_price),
+            price_version: gpu.price_version,
             status: gpu.status,
             region: self.key.shelf.region.clone(),
             score: gpu.score,

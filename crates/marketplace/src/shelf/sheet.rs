@@ -1,16 +1,18 @@
-//! A shelf's price sheet: its supply and multiplier, and of each page just enough to know whether to open it.
+//! A shelf's price sheet, and the sections between it and the pages of a large shelf.
 //!
-//! It lists no GPUs. When one page changes, one summary is replaced and no other page is read.
+//! They list no GPUs. Sheet and sections are a tree over the pages: when one page changes, one summary on each level is
+//! replaced and nothing else is read, so that a change costs the height of the tree and not the size of the shelf.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::page::earliest;
-use super::{GpuPage, PageKey, ShelfKey, StateCounts};
-use crate::{
-    Cores, GpuStatus, MemoryMib, Money, Multiplier, PerformanceScore, PricingPolicy, StoreTime, Supply,
-};
+use super::{PageKey, SectionKey, ShelfKey, Summary};
+use crate::{Multiplier, PricingPolicy, StoreTime, Supply};
+
+/// Parts of a sheet or section: 32 pages of 64 GPUs make 2,048 GPUs without a section between, which no shelf of a
+/// market of 100,000 GPUs in fifty shelves exceeds; and a sheet stays below ten kilobytes.
+pub const FAN_OUT: u32 = 32;
 
 /// The prices of one shelf.
 ///
@@ -18,7 +20,7 @@ use crate::{
 /// use marketplace::shelf::{PriceSheet, ShelfKey};
 /// use marketplace::{GpuModel, Multiplier, Region, ScarcityPricing};
 /// let shelf = ShelfKey { region: Region::new("us-east")?, model: GpuModel::new("T4")? };
-/// let empty = PriceSheet::assemble(shelf, [], &ScarcityPricing);
+/// let empty = PriceSheet::assemble(shelf, 0, [], &ScarcityPricing, None);
 /// assert_eq!(empty.multiplier, Multiplier::ONE);
 /// # Ok::<(), marketplace::NameError>(())
 /// ```
@@ -28,184 +30,136 @@ pub struct PriceSheet {
     pub shelf: ShelfKey,
     /// The factor on every base price of the shelf.
     pub multiplier: Multiplier,
-    /// GPUs of the shelf by state.
-    pub states: StateCounts,
-    /// Its pages, by number.
-    pub pages: Vec<PageSummary>,
+    /// The whole shelf.
+    pub whole: Summary,
+    /// What its parts are: pages at level 0, sections above.
+    pub level: u8,
+    /// Its parts, by number.
+    pub parts: Vec<PartSummary>,
 }
 
 impl PriceSheet {
-    /// Puts the summaries of a shelf's pages together and prices them by `policy`. Of two summaries of one page
-    /// the later counts.
+    /// Puts the summaries of a shelf's parts together and prices them by `policy`, from the factor that was shown
+    /// before, if one was. Of two summaries of one part the later counts.
     #[must_use]
     pub fn assemble(
         shelf: ShelfKey,
-        pages: impl IntoIterator<Item = PageSummary>,
+        level: u8,
+        parts: impl IntoIterator<Item = PartSummary>,
         policy: &dyn PricingPolicy,
+        before: Option<Multiplier>,
     ) -> Self {
-        let pages: BTreeMap<u32, PageSummary> = pages.into_iter().map(|page| (page.page, page)).collect();
-        let pages: Vec<PageSummary> = pages.into_values().collect();
-        let mut states = StateCounts::default();
-        pages.iter().for_each(|page| states += page.states);
-        let multiplier = policy.multiplier(Supply {
-            available: states.available,
-            total: states.total(),
-        });
+        let parts = in_order(parts);
+        let whole = Summary::of_parts(parts.iter().map(|part| &part.summary));
+        let supply = Supply {
+            available: whole.states.available,
+            total: whole.states.total(),
+        };
+        let multiplier = policy.multiplier(&shelf, supply, before);
         Self {
             shelf,
             multiplier,
-            states,
-            pages,
-        }
-    }
-
-    /// The sheet after one page changed, or was added.
-    #[must_use]
-    pub fn with_page(&self, page: PageSummary, policy: &dyn PricingPolicy) -> Self {
-        Self::assemble(
-            self.shelf.clone(),
-            self.pages.iter().cloned().chain([page]),
-            policy,
-        )
-    }
-
-    /// The key of one of its pages.
-    #[must_use]
-    pub fn page_key(&self, page: &PageSummary) -> PageKey {
-        PageKey {
-            shelf: self.shelf.clone(),
-            page: page.page,
+            whole,
+            level,
+            parts,
         }
     }
 
     /// When time alone will change it; the sheet must not be shown any longer than that.
     #[must_use]
     pub fn changes_at(&self) -> Option<StoreTime> {
-        self.pages
-            .iter()
-            .fold(None, |soonest, page| earliest(soonest, page.changes_at))
+        self.whole.changes_at
     }
 }
 
-/// What a page's GPUs have between them.
+/// A stretch of a shelf that is too large for one sheet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PageSummary {
-    /// The page's number.
-    pub page: u32,
-    /// The inventory's revision of it.
-    pub revision: u64,
-    /// Its GPUs by state.
-    pub states: StateCounts,
-    /// Base prices of the available GPUs, cheapest first.
-    pub asks: Vec<PriceLevel>,
-    /// The sum of all base prices; `None` when it does not fit.
-    pub base_total: Option<Money>,
-    /// The best that an available GPU of the page has; `None` when none is available.
-    pub available: Option<Bounds>,
-    /// The best that any GPU of the page has; `None` when it is empty.
-    pub any: Option<Bounds>,
-    /// When time alone will change the page.
-    pub changes_at: Option<StoreTime>,
+pub struct Section {
+    /// Which one.
+    pub key: SectionKey,
+    /// Its parts, of the level below, by number; at most [`FAN_OUT`].
+    pub parts: Vec<PartSummary>,
 }
 
-impl PageSummary {
-    /// Sums a page up.
+impl Section {
+    /// Puts the summaries of its parts together.
     #[must_use]
-    pub fn of(page: &GpuPage) -> Self {
-        let mut states = StateCounts::default();
-        let mut asks = BTreeMap::new();
-        let (mut available, mut any) = (None, None);
-        for gpu in &page.gpus {
-            let own = Bounds {
-                cheapest: gpu.base_price,
-                score: gpu.score,
-                memory: gpu.memory,
-                cores: gpu.cores,
-            };
-            states.count(gpu.status);
-            any = own.joined(any);
-            if gpu.status == GpuStatus::Available {
-                *asks.entry(gpu.base_price).or_insert(0) += 1;
-                available = own.joined(available);
-            }
-        }
-        let mut prices = page.gpus.iter().map(|gpu| gpu.base_price);
-        let base_total = prices
-            .next()
-            .and_then(|first| prices.try_fold(first, |sum, price| sum.checked_add(price).ok()));
+    pub fn assemble(key: SectionKey, parts: impl IntoIterator<Item = PartSummary>) -> Self {
         Self {
-            page: page.key.page,
-            revision: page.revision,
-            states,
-            asks: asks
-                .into_iter()
-                .map(|(price, count)| PriceLevel { price, count })
-                .collect(),
-            base_total,
-            available,
-            any,
-            changes_at: page.changes_at,
+            key,
+            parts: in_order(parts),
+        }
+    }
+
+    /// All of it.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        Summary::of_parts(self.parts.iter().map(|part| &part.summary))
+    }
+}
+
+/// One part of a sheet or section.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartSummary {
+    /// Its number among the shelf's parts of its level.
+    pub number: u32,
+    /// What it holds.
+    pub summary: Summary,
+}
+
+/// A part to be opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PartKey {
+    /// A page.
+    Page(PageKey),
+    /// A section.
+    Section(SectionKey),
+}
+
+impl PartKey {
+    /// Part `number` of a level of a shelf.
+    #[must_use]
+    pub fn of(shelf: &ShelfKey, level: u8, number: u32) -> Self {
+        let shelf = shelf.clone();
+        match level {
+            0 => Self::Page(PageKey { shelf, page: number }),
+            level => Self::Section(SectionKey { shelf, level, number }),
         }
     }
 }
 
-/// How many GPUs are offered at one price per hour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PriceLevel {
-    /// The price per hour.
-    pub price: Money,
-    /// GPUs at that price, at least one.
-    pub count: u64,
-}
-
-/// The best value of each kind among some GPUs, not necessarily of one GPU: no GPU of them is cheaper, faster or
-/// larger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bounds {
-    /// The lowest base price.
-    pub cheapest: Money,
-    /// The highest score.
-    pub score: PerformanceScore,
-    /// The most memory.
-    pub memory: MemoryMib,
-    /// The most cores.
-    pub cores: Cores,
-}
-
-impl Bounds {
-    fn joined(self, others: Option<Self>) -> Option<Self> {
-        let joined = others.map_or(self, |others| Self {
-            cheapest: self.cheapest.min(others.cheapest),
-            score: self.score.max(others.score),
-            memory: self.memory.max(others.memory),
-            cores: self.cores.max(others.cores),
-        });
-        Some(joined)
+/// The level of the parts that the sheet of a shelf of so many pages has.
+///
+/// ```
+/// use marketplace::shelf::level_of_parts;
+/// assert_eq!((level_of_parts(0), level_of_parts(32), level_of_parts(33), level_of_parts(1_025)), (0, 0, 1, 2));
+/// ```
+#[must_use]
+pub fn level_of_parts(pages: u32) -> u8 {
+    let mut level = 0;
+    while parts_at(pages, level) > FAN_OUT {
+        level += 1;
     }
+    level
+}
+
+/// How many parts of a level a shelf of so many pages has.
+#[must_use]
+pub fn parts_at(pages: u32, level: u8) -> u32 {
+    (0..level).fold(pages, |parts, _| parts.div_ceil(FAN_OUT))
+}
+
+fn in_order(parts: impl IntoIterator<Item = PartSummary>) -> Vec<PartSummary> {
+    let parts: BTreeMap<u32, PartSummary> = parts.into_iter().map(|part| (part.number, part)).collect();
+    parts.into_values().collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::{free_page, listed, sheet, taken, usd};
+    use super::super::GpuPage;
+    use super::super::fixtures::{free_page, listed, part, sheet, taken};
     use super::*;
     use crate::ScarcityPricing;
-
-    #[test]
-    fn a_page_is_summed_up_by_its_available_gpus() {
-        let page = listed("us", "T4", 0, &["0.30", "0.10", "0.30", "0.20"]);
-        let page = GpuPage::assemble(&page, &[taken(&page.gpus[1].id, 9)]);
-        let summary = PageSummary::of(&page);
-        assert_eq!((summary.states.available, summary.states.busy), (3, 1));
-        let asks: Vec<_> = summary
-            .asks
-            .iter()
-            .map(|level| (level.price, level.count))
-            .collect();
-        assert_eq!(asks, [(usd("0.20"), 1), (usd("0.30"), 2)]);
-        assert_eq!(summary.base_total, Some(usd("0.90")));
-        assert_eq!(summary.available.unwrap().cheapest, usd("0.20"));
-        assert_eq!(summary.any.unwrap().cheapest, usd("0.10"));
-    }
 
     #[test]
     fn a_taken_gpu_raises_the_price_of_the_whole_shelf_without_its_other_pages() {
@@ -215,12 +169,16 @@ mod tests {
         ];
         let before = sheet(&pages);
         assert_eq!(before.multiplier, Multiplier::ONE);
+        let with = |sheet: &PriceSheet, page: &GpuPage| {
+            let parts = sheet.parts.iter().cloned().chain([part(page)]);
+            let before = Some(sheet.multiplier);
+            PriceSheet::assemble(sheet.shelf.clone(), 0, parts, &ScarcityPricing, before)
+        };
         let second = listed("us", "T4", 1, &["1"; 5]);
         let occupied: Vec<_> = second.gpus.iter().map(|gpu| taken(&gpu.id, 30)).collect();
-        let changed = PageSummary::of(&GpuPage::assemble(&second, &occupied));
-        let half = before.with_page(changed, &ScarcityPricing);
+        let half = with(&before, &GpuPage::assemble(&second, &occupied));
         assert_eq!(
-            (half.multiplier, half.states.available),
+            (half.multiplier, half.whole.states.available),
             (Multiplier::ONE, 5),
             "half is not below half"
         );
@@ -228,11 +186,23 @@ mod tests {
             &listed("us", "T4", 0, &["1"; 5]),
             &[taken(&pages[0].gpus[0].id, 20)],
         );
-        let scarce = half.with_page(PageSummary::of(&first), &ScarcityPricing);
+        let scarce = with(&half, &first);
         assert_eq!(
-            (scarce.multiplier, scarce.pages.len()),
+            (scarce.multiplier, scarce.parts.len()),
             (Multiplier::per_mille(1200), 2)
         );
         assert_eq!(scarce.changes_at(), Some(StoreTime::from_millis(20)));
+    }
+
+    #[test]
+    fn no_sheet_and_no_section_has_more_parts_than_its_fan_out() {
+        for pages in [1, 31, 32, 33, 1_024, 1_025, 40_000, u32::MAX] {
+            let level = level_of_parts(pages);
+            assert!(parts_at(pages, level) <= FAN_OUT, "{pages}");
+            assert!(
+                level == 0 || parts_at(pages, level - 1) > FAN_OUT,
+                "{pages} needs no section more"
+            );
+        }
     }
 }

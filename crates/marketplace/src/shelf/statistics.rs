@@ -2,7 +2,7 @@
 //!
 //! They are sums of views and as old as the oldest of them; no decision reads them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{PriceSheet, StateCounts};
-use crate::{BookingId, Change, ChangeKind, Money, StoreTime};
+use crate::{BookingId, Change, ChangeKind, Currency, Money, StoreTime};
 
 /// The market in numbers.
 ///
@@ -23,7 +23,7 @@ use crate::{BookingId, Change, ChangeKind, Money, StoreTime};
 pub struct MarketStats {
     /// GPUs by state.
     pub states: StateCounts,
-    /// The mean current price per hour over all GPUs; `None` when there are none, or no sum of their prices.
+    /// The mean current price per hour of the available GPUs; `None` when none is, or there is no sum of their prices.
     pub average_price: Option<Money>,
     /// Bookings and volume of the last 24 hours.
     pub day: DayTotals,
@@ -35,47 +35,31 @@ impl MarketStats {
     /// Sums up `sheets`.
     #[must_use]
     pub fn assemble<'a>(sheets: impl IntoIterator<Item = &'a PriceSheet>, day: DayTotals) -> Self {
-        let mut states = StateCounts::default();
-        let mut total = Sum::Nothing;
+        let (mut states, mut totals) = (StateCounts::default(), Vec::new());
         for sheet in sheets {
-            states += sheet.states;
-            for page in sheet.pages.iter().filter(|page| page.any.is_some()) {
-                total = total.plus(page.base_total.map(|base| sheet.multiplier.applied_to(base)));
-            }
+            states += sheet.whole.states;
+            totals.extend((sheet.whole.states.available > 0).then(|| asked_in_total(sheet)));
         }
-        let mean = |total: Money| total.scaled(1, NonZeroU64::new(states.total())?).ok();
+        Self::of(states, Money::total(totals), day)
+    }
+
+    /// The figures of GPUs in these states, when the available ones are asked for at `asked` in total.
+    #[must_use]
+    pub fn of(states: StateCounts, asked: Option<Money>, day: DayTotals) -> Self {
+        let mean = |total: Money| total.scaled(1, NonZeroU64::new(states.available)?).ok();
         Self {
             states,
-            average_price: total.amount().and_then(mean),
+            average_price: asked.and_then(mean),
             day,
             utilisation: Share::of(states.busy, states.busy + states.available),
         }
     }
 }
 
-/// A sum that may not exist: once a part is missing or of another currency, so is the whole.
-#[derive(Clone, Copy)]
-enum Sum {
-    Nothing,
-    Amount(Money),
-    Broken,
-}
-
-impl Sum {
-    fn plus(self, part: Option<Money>) -> Self {
-        match (self, part) {
-            (Self::Nothing, Some(part)) => Self::Amount(part),
-            (Self::Amount(sum), Some(part)) => sum.checked_add(part).map_or(Self::Broken, Self::Amount),
-            _ => Self::Broken,
-        }
-    }
-
-    fn amount(self) -> Option<Money> {
-        match self {
-            Self::Amount(sum) => Some(sum),
-            Self::Nothing | Self::Broken => None,
-        }
-    }
+/// The sum of a shelf's current prices of available GPUs.
+pub(crate) fn asked_in_total(sheet: &PriceSheet) -> Option<Money> {
+    let total = sheet.whole.available_total;
+    total.map(|base| sheet.multiplier.applied_to(base))
 }
 
 /// A part of a whole in thousandths, rounded down.
@@ -125,6 +109,14 @@ pub struct DayTotals {
 pub struct DayWindow {
     confirmed: VecDeque<(StoreTime, BookingId)>,
     costs: HashMap<BookingId, Money>,
+    /// Of all costs, kept as they come and go: a sum over a day of bookings for each booking would be one of squares.
+    volumes: BTreeMap<Currency, Volume>,
+}
+
+#[derive(Debug, Default)]
+struct Volume {
+    bookings: u64,
+    micros: i128,
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -133,23 +125,21 @@ impl DayWindow {
     /// Hears of a change; changes come in the log's order.
     pub fn record(&mut self, change: &Change) {
         let booking = &change.booking;
+        self.forget(change.at);
         match change.kind {
             ChangeKind::Confirmed => {
-                if self
-                    .costs
-                    .insert(booking.id.clone(), booking.total_cost)
-                    .is_none()
-                {
+                if !self.costs.contains_key(&booking.id) {
                     self.confirmed.push_back((change.at, booking.id.clone()));
+                    self.count(&booking.id, booking.total_cost);
                 }
             }
             ChangeKind::Released | ChangeKind::Extended | ChangeKind::Completed => {
-                self.costs
-                    .entry(booking.id.clone())
-                    .and_modify(|cost| *cost = booking.total_cost);
+                if self.discount(&booking.id) {
+                    self.count(&booking.id, booking.total_cost);
+                }
             }
             ChangeKind::Cancelled => {
-                self.costs.remove(&booking.id);
+                self.discount(&booking.id);
             }
             ChangeKind::Held | ChangeKind::Expired => {}
         }
@@ -157,17 +147,45 @@ impl DayWindow {
 
     /// The totals of the 24 hours up to `now`; what is older is forgotten.
     pub fn totals(&mut self, now: StoreTime) -> DayTotals {
-        while let Some((_, id)) = self.confirmed.pop_front_if(|(at, _)| at.plus(DAY) <= now) {
-            self.costs.remove(&id);
-        }
-        let volume = self
-            .costs
-            .values()
-            .fold(Sum::Nothing, |sum, cost| sum.plus(Some(*cost)));
+        self.forget(now);
+        let mut volumes = self.volumes.iter();
+        let volume = match (volumes.next(), volumes.next()) {
+            (Some((currency, volume)), None) => {
+                let micros = i64::try_from(volume.micros).ok();
+                micros.map(|micros| Money::from_micros(micros, *currency))
+            }
+            _ => None,
+        };
         DayTotals {
             bookings: self.costs.len() as u64,
-            volume: volume.amount(),
+            volume,
         }
+    }
+
+    fn forget(&mut self, now: StoreTime) {
+        while let Some((_, id)) = self.confirmed.pop_front_if(|(at, _)| at.plus(DAY) <= now) {
+            self.discount(&id);
+        }
+    }
+
+    fn count(&mut self, id: &BookingId, cost: Money) {
+        self.costs.insert(id.clone(), cost);
+        let volume = self.volumes.entry(cost.currency).or_default();
+        volume.bookings += 1;
+        volume.micros += i128::from(cost.micros);
+    }
+
+    /// Whether it was counted.
+    fn discount(&mut self, id: &BookingId) -> bool {
+        let Some(cost) = self.costs.remove(id) else {
+            return false;
+        };
+        if let Some(volume) = self.volumes.get_mut(&cost.currency) {
+            volume.bookings -= 1;
+            volume.micros -= i128::from(cost.micros);
+        }
+        self.volumes.retain(|_, volume| volume.bookings > 0);
+        true
     }
 }
 
@@ -182,21 +200,28 @@ mod tests {
     fn the_market_is_summed_over_shelves_at_current_prices() {
         let scarce = listed("us", "T4", 0, &["1", "1", "1"]);
         let occupied: Vec<_> = scarce.gpus.iter().map(|gpu| taken(&gpu.id, 9)).collect();
+        let half = listed("us", "A10", 0, &["1", "2", "5", "3"]);
+        let few: Vec<_> = half.gpus[1..]
+            .iter()
+            .map(|gpu| taken(&gpu.id, 9))
+            .take(2)
+            .collect();
         let sheets = [
             sheet(&[GpuPage::assemble(&scarce, &occupied)]),
-            sheet(&[free_page("eu", "T4", 0, &["4"])]),
+            sheet(&[GpuPage::assemble(&half, &few)]),
+            sheet(&[free_page("eu", "T4", 0, &["5"])]),
         ];
         let stats = MarketStats::assemble(&sheets, DayTotals::default());
         assert_eq!(
             (stats.states.total(), stats.states.busy, stats.states.available),
-            (4, 3, 1)
+            (8, 5, 3)
         );
         assert_eq!(
             stats.average_price,
-            Some(usd("2.5")),
-            "three at 2.00 and one at 4.00"
+            Some(usd("3")),
+            "one at 1.00, one at 3.00 and one at 5.00: what is taken has no price"
         );
-        assert_eq!(stats.utilisation.to_string(), "75.0 %");
+        assert_eq!(stats.utilisation.to_string(), "62.5 %", "five of eight");
     }
 
     #[test]

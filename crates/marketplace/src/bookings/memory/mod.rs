@@ -15,9 +15,8 @@ use dashmap::DashMap;
 use self::keys::Keys;
 use self::log::Log;
 use super::{
-    BookingGroups, BookingLedger, BookingOutcome, BookingRequest, BookingStore, BookingTerms, CancelRequest,
-    ChangeKind, Changes, CompleteRequest, ConfirmRequest, ConfirmSeveralRequest, Cursor, ExtendRequest,
-    Guarantee, HoldRequest, HoldSeveralRequest, Occupancy, Scope, Timeline, Transition, decide,
+    BookingDecider, BookingLedger, BookingOutcome, BookingRequest, ChangeKind, Changes, Cursor, Guarantee,
+    Occupancy, Scope, Timeline, Transition, decide,
 };
 use crate::{
     Booking, BookingId, BookingLedgerError, BookingState, BookingStoreError, ErrorKind, GpuId, Interval,
@@ -100,7 +99,7 @@ impl MemoryBookings {
     }
 
     /// Decides a request over all the timelines of its scope, locked in the order of their GPUs' names, at one instant.
-    fn decide(&self, request: &BookingRequest) -> Result<BookingOutcome, BookingStoreError> {
+    fn decide_over(&self, request: &BookingRequest) -> Result<BookingOutcome, BookingStoreError> {
         let gpus: BTreeSet<GpuId> = match request.scope() {
             Scope::Gpus(gpus) => gpus.into_iter().cloned().collect(),
             Scope::Bookings(ids) => ids.into_iter().filter_map(|id| self.gpu_of(id)).collect(),
@@ -130,8 +129,9 @@ impl MemoryBookings {
 
     fn decide_once(&self, request: &BookingRequest) -> Result<BookingOutcome, BookingStoreError> {
         let (user, key) = (request.user(), request.key());
-        self.keys
-            .once(user, key, request.hash(), &*self.clock, || self.decide(request))
+        self.keys.once(user, key, request.hash(), &*self.clock, || {
+            self.decide_over(request)
+        })
     }
 
     fn gpu_of(&self, id: &BookingId) -> Option<GpuId> {
@@ -159,20 +159,12 @@ impl MemoryBookings {
 }
 
 #[async_trait]
-impl BookingStore for MemoryBookings {
-    async fn hold(&self, request: HoldRequest) -> Result<BookingOutcome, BookingStoreError> {
-        self.decide_once(&request.into())
+impl BookingDecider for MemoryBookings {
+    async fn decide(&self, request: BookingRequest) -> Result<BookingOutcome, BookingStoreError> {
+        self.decide_once(&request)
     }
 
-    async fn confirm(&self, request: ConfirmRequest) -> Result<BookingOutcome, BookingStoreError> {
-        self.decide_once(&request.into())
-    }
-
-    async fn cancel(&self, request: CancelRequest) -> Result<BookingOutcome, BookingStoreError> {
-        self.decide_once(&request.into())
-    }
-
-    async fn expire_holds(&self, limit: usize) -> Result<usize, BookingStoreError> {
+    async fn expire(&self, limit: usize) -> Result<usize, BookingStoreError> {
         let now = self.clock.now();
         self.keys.forget_before(now);
         let mut expired = 0;
@@ -189,38 +181,13 @@ impl BookingStore for MemoryBookings {
         Ok(expired)
     }
 
-    async fn reprice(&self, gpu: &GpuId, version: PriceVersion) -> Result<(), BookingStoreError> {
+    async fn note_price(&self, gpu: &GpuId, version: PriceVersion) -> Result<(), BookingStoreError> {
         self.on(gpu, |timeline, _, _| timeline.reprice(version));
         Ok(())
     }
 
-    fn guarantee(&self) -> Guarantee {
+    fn promises(&self) -> Guarantee {
         Guarantee::LinearizableUntilFailover
-    }
-}
-
-#[async_trait]
-impl BookingGroups for MemoryBookings {
-    async fn hold_several(&self, request: HoldSeveralRequest) -> Result<BookingOutcome, BookingStoreError> {
-        self.decide_once(&request.into())
-    }
-
-    async fn confirm_several(
-        &self,
-        request: ConfirmSeveralRequest,
-    ) -> Result<BookingOutcome, BookingStoreError> {
-        self.decide_once(&request.into())
-    }
-}
-
-#[async_trait]
-impl BookingTerms for MemoryBookings {
-    async fn extend(&self, request: ExtendRequest) -> Result<BookingOutcome, BookingStoreError> {
-        self.decide_once(&request.into())
-    }
-
-    async fn complete(&self, request: CompleteRequest) -> Result<BookingOutcome, BookingStoreError> {
-        self.decide_once(&request.into())
     }
 }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::*;
 use crate::bookings::{Completeness, KEY_RETENTION};
 use crate::conformance::{self, Ports, Subject};
-use crate::{Currency, HoldRequest, IdempotencyKey, Interval, ManualClock, Money, Quote, UserId};
+use crate::{
+    BookingStore, Currency, HoldRequest, IdempotencyKey, Interval, ManualClock, Money, Quote, UserId,
+};
 
 struct InMemory;
 

@@ -8,8 +8,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use async_trait::async_trait;
 
 use super::{
-    GpuRecord, Inventory, InventoryControl, InventoryPage, Located, OperatorStatus, PAGE_SIZE, Provider,
-    ShelfListing, Touched,
+    GpuRecord, Inventory, InventoryControl, InventoryFault, InventoryPage, Located, OperatorStatus,
+    PAGE_SIZE, Provider, ShelfListing, Touched,
 };
 use crate::shelf::{PageKey, ShelfKey};
 use crate::{
@@ -99,9 +99,12 @@ impl MemoryInventory {
     }
 
     fn check_price(&self, price: Money) -> Result<(), InventoryError> {
-        if price.currency != self.currency || price.micros < 0 {
-            let wanted = format!("{price} is not a price in {}", self.currency);
-            return Err(InventoryError::new(ErrorKind::Rejected, wanted));
+        if price.currency != self.currency {
+            let (given, market) = (price, self.currency);
+            return Err(InventoryFault::WrongCurrency { given, market }.into());
+        }
+        if price.micros < 0 {
+            return Err(InventoryFault::NegativePrice(price).into());
         }
         Ok(())
     }
@@ -114,7 +117,8 @@ impl MemoryInventory {
     ) -> Result<Touched, InventoryError> {
         let mut state = self.write();
         let mut touched = Touched::default();
-        let place = state.places.get(id).cloned().ok_or_else(|| unknown("GPU", id))?;
+        let place = state.places.get(id).cloned();
+        let place = place.ok_or_else(|| InventoryFault::UnknownGpu(id.clone()))?;
         let now = self.clock.now();
         let changed = state.slot(&place).is_some_and(|gpu| {
             let changed = change(gpu);
@@ -141,7 +145,10 @@ impl Inventory for MemoryInventory {
     async fn catalogue(&self) -> Result<Vec<ShelfListing>, InventoryError> {
         let listing = |(shelf, pages): (&ShelfKey, &Vec<Page>)| ShelfListing {
             shelf: shelf.clone(),
-            gpus: pages.iter().map(|page| page.gpus.len() as u64).sum(),
+            // All pages but the last are full.
+            gpus: pages
+                .last()
+                .map_or(0, |last| ((pages.len() - 1) * PAGE_SIZE + last.gpus.len()) as u64),
             pages: u32::try_from(pages.len()).unwrap_or(u32::MAX),
         };
         Ok(self.read().shelves.iter().map(listing).collect())
@@ -164,14 +171,8 @@ impl Inventory for MemoryInventory {
         let state = self.read();
         let place = state.places.get(id);
         Ok(place.and_then(|place| {
-            let gpu = state
-                .shelves
-                .get(&place.page.shelf)?
-                .get(place.page.page as usize)?
-                .gpus
-                .get(place.slot)?;
             Some(Located {
-                gpu: state.shown(gpu),
+                gpu: state.shown(state.at(place)?),
                 page: place.page.clone(),
             })
         }))
@@ -179,6 +180,13 @@ impl Inventory for MemoryInventory {
 
     async fn provider(&self, id: &ProviderId) -> Result<Option<Provider>, InventoryError> {
         Ok(self.read().providers.get(id).map(|entry| entry.provider.clone()))
+    }
+
+    async fn provider_gpus(&self, id: &ProviderId) -> Result<Vec<GpuRecord>, InventoryError> {
+        let state = self.read();
+        let gpus = state.providers.get(id).into_iter().flat_map(|entry| &entry.gpus);
+        let listed = gpus.filter_map(|gpu| state.at(state.places.get(gpu)?));
+        Ok(listed.map(|gpu| state.shown(gpu)).collect())
     }
 }
 
@@ -208,7 +216,7 @@ impl InventoryControl for MemoryInventory {
         let entry = state
             .providers
             .get_mut(provider)
-            .ok_or_else(|| unknown("provider", provider))?;
+            .ok_or_else(|| InventoryFault::UnknownProvider(provider.clone()))?;
         if entry.provider.status == status {
             return Ok(touched);
         }
@@ -233,9 +241,8 @@ impl InventoryControl for MemoryInventory {
 
 impl State {
     fn add(&mut self, gpu: GpuRecord, touched: &mut Touched) -> Result<(), InventoryError> {
-        if self.places.contains_key(&gpu.id) {
-            let message = format!("GPU {} is listed already", gpu.id);
-            return Err(InventoryError::new(ErrorKind::Rejected, message));
+        if let Some(Place { page, .. }) = self.places.get(&gpu.id).cloned() {
+            return Err(InventoryFault::ListedAlready { gpu: gpu.id, page }.into());
         }
         let shelf = ShelfKey {
             region: gpu.region.clone(),
@@ -276,6 +283,14 @@ impl State {
         Ok(())
     }
 
+    fn at(&self, place: &Place) -> Option<&GpuRecord> {
+        let page = self
+            .shelves
+            .get(&place.page.shelf)?
+            .get(place.page.page as usize)?;
+        page.gpus.get(place.slot)
+    }
+
     fn slot(&mut self, place: &Place) -> Option<&mut GpuRecord> {
         self.shelves
             .get_mut(&place.page.shelf)?
@@ -312,10 +327,6 @@ impl State {
             ..gpu.clone()
         }
     }
-}
-
-fn unknown(subject: &str, id: &impl std::fmt::Display) -> InventoryError {
-    InventoryError::new(ErrorKind::Rejected, format!("no {subject} {id}"))
 }
 
 #[cfg(test)]

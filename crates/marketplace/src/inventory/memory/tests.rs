@@ -174,7 +174,7 @@ async fn what_is_not_listed_is_refused_by_name() {
         .unwrap_err();
     assert_eq!(
         (error.kind(), error.to_string().as_str()),
-        (ErrorKind::Rejected, "inventory: no GPU gpu-9")
+        (ErrorKind::Rejected, "inventory: there is no GPU gpu-9")
     );
     let nobody = ProviderId::new("nobody").unwrap();
     assert!(

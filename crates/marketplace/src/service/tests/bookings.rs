@@ -41,13 +41,13 @@ async fn a_booking_on_one_node_is_seen_by_another_without_a_load() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_booking_moves_the_price_by_the_rule_and_a_cancellation_moves_it_back() {
+async fn every_booking_moves_the_price_by_the_rule_and_cancellations_move_it_back_late() {
     let market = Market::of(&["us"], &["T4"], 10);
     let (a, b) = (market.node("a").await, market.node("b").await);
     let mut factors = Vec::new();
-    let mut last = None;
+    let mut last = Vec::new();
     for number in 0..10 {
-        last = Some(book(&a, &gpu("us", "T4", number), &format!("k{number}")).await);
+        last.push(book(&a, &gpu("us", "T4", number), &format!("k{number}")).await);
         settle().await;
         let sheet = b.gpu_pricing(&shelf("us", "T4")).await.unwrap().value.unwrap();
         factors.push(sheet.multiplier.as_per_mille());
@@ -56,15 +56,20 @@ async fn every_booking_moves_the_price_by_the_rule_and_a_cancellation_moves_it_b
         factors,
         [1000, 1000, 1000, 1000, 1000, 1200, 1200, 1500, 1500, 2000]
     );
-    let given_back = cancel(&a, &last.unwrap(), "c").await;
+    let given_back = cancel(&a, &last[9], "c").await;
     assert!(given_back.outcome.won().is_some());
     settle().await;
     let sheet = b.gpu_pricing(&shelf("us", "T4")).await.unwrap().value.unwrap();
     assert_eq!(
-        (sheet.multiplier.as_per_mille(), sheet.states.available),
-        (1500, 1)
+        (sheet.multiplier.as_per_mille(), sheet.whole.states.available),
+        (2000, 1),
+        "one GPU above the boundary is not enough"
     );
     assert_eq!(status(&b, &gpu("us", "T4", 9)).await, GpuStatus::Available);
+    cancel(&a, &last[8], "c2").await;
+    settle().await;
+    let sheet = b.gpu_pricing(&shelf("us", "T4")).await.unwrap().value.unwrap();
+    assert_eq!(sheet.multiplier.as_per_mille(), 1500);
 }
 
 #[tokio::test(start_paused = true)]

@@ -48,6 +48,7 @@ impl Market {
             ledger: bookings.clone(),
             inventory: inventory.clone(),
             control: inventory.clone(),
+            bids: Arc::new(MemoryBids::new(clock.clone())),
             pricing: Arc::new(ScarcityPricing),
             clock: clock.clone(),
         };
@@ -62,6 +63,10 @@ impl Market {
     }
 
     pub(super) async fn node(&self, name: &str) -> Marketplace {
+        self.node_with(name, MarketSettings::default()).await
+    }
+
+    pub(super) async fn node_with(&self, name: &str, settings: MarketSettings) -> Marketplace {
         let end = Arc::new(self.hub.endpoint(name));
         let mut ports = Ports::new(Arc::new(MemoryStores), end.clone(), end);
         ports.clock = self.time.clone();
@@ -72,7 +77,7 @@ impl Market {
             cache.ready(Duration::from_secs(5)).await,
             "{name} follows every shard"
         );
-        Marketplace::new(cache, self.records.clone())
+        Marketplace::with_settings(cache, self.records.clone(), settings)
     }
 }
 

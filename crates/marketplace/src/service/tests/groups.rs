@@ -15,7 +15,10 @@ fn group(now: i64, count: usize, candidates: Vec<Candidate>, key: &str) -> NewGr
         key: IdempotencyKey::new(key).unwrap(),
         interval: Interval::new(at(now), at(now + HOUR)).unwrap(),
         count: count.try_into().unwrap(),
-        candidates,
+        candidates: Candidates {
+            list: candidates,
+            valid_until: StoreTime::from_millis(60_000),
+        },
     }
 }
 
@@ -35,7 +38,8 @@ async fn any_gpus_of_a_model_are_booked_cheapest_first_and_every_node_shows_them
         .candidates(&shelf("us", "T4"), None, 100)
         .await
         .unwrap()
-        .value;
+        .value
+        .list;
     assert_eq!(candidates.len(), 6);
     assert_eq!(candidates[5].gpu, dear, "the dearest comes last");
     let most = Money::parse("5", Currency::USD).unwrap();
@@ -43,7 +47,8 @@ async fn any_gpus_of_a_model_are_booked_cheapest_first_and_every_node_shows_them
         .candidates(&shelf("us", "T4"), Some(most), 100)
         .await
         .unwrap()
-        .value;
+        .value
+        .list;
     assert_eq!(cheap, candidates[..5]);
 
     let booked = here
@@ -89,7 +94,8 @@ async fn any_gpus_of_a_model_are_booked_cheapest_first_and_every_node_shows_them
 async fn a_group_with_a_gpu_out_of_service_is_gone_and_leaves_nothing_held() {
     let market = Market::of(&["us"], &["T4"], 3);
     let node = market.node("here").await;
-    let candidates = node.candidates(&shelf("us", "T4"), None, 3).await.unwrap().value;
+    let candidates = node.candidates(&shelf("us", "T4"), None, 3).await.unwrap();
+    let candidates = candidates.value.list;
     node.update_gpu_status(&candidates[1].gpu, OperatorStatus::Maintenance)
         .await
         .unwrap();
@@ -98,6 +104,10 @@ async fn a_group_with_a_gpu_out_of_service_is_gone_and_leaves_nothing_held() {
         .await
         .unwrap();
     assert_eq!(booked.outcome, BookingOutcome::Gone);
+    assert_eq!(
+        booked.reason,
+        Some(Reason::OutOfService(candidates[1].gpu.clone()))
+    );
     let ids: Vec<GpuId> = candidates.into_iter().map(|candidate| candidate.gpu).collect();
     let occupied = market
         .bookings

@@ -2,9 +2,15 @@
 //!
 //! Time stands still unless a test moves it; no test waits for a span of time to pass by itself.
 
+mod bids;
 mod bookings;
 mod fixture;
 mod groups;
+mod holds;
 mod outbox;
+mod providers;
 mod queries;
+mod refusals;
+mod regions;
+mod sections;
 mod truth;

@@ -26,7 +26,7 @@ async fn commit_and_die(market: &Market, wanted: NewBooking) {
         key,
         gpu,
         interval,
-        quote,
+        quote: quote.price(),
         ttl,
     };
     let (id, fence) = market.bookings.hold(hold).await.unwrap().won().unwrap();
@@ -150,7 +150,7 @@ async fn a_hold_that_nobody_confirmed_is_free_again_for_everyone() {
         key,
         gpu: gpu.clone(),
         interval,
-        quote,
+        quote: quote.price(),
         ttl: Duration::from_secs(30),
     };
     market.bookings.hold(hold).await.unwrap();
@@ -212,7 +212,7 @@ async fn what_two_nodes_drain_at_once_is_handled_once() {
         key: key.clone(),
         gpu,
         interval,
-        quote,
+        quote: quote.price(),
         ttl,
     };
     let (id, fence) = market.bookings.hold(hold).await.unwrap().won().unwrap();

@@ -104,27 +104,32 @@ async fn busy_gpus_are_listed_only_when_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shelf_and_a_gpu_that_do_not_exist_are_absent_and_no_error() {
+async fn a_shelf_of_known_names_and_a_gpu_that_do_not_exist_are_absent_and_no_error() {
     let market = Market::of(&["us"], &["T4"], 3);
+    let touched = market
+        .inventory
+        .add([super::fixture::record("eu", "H100", 1, 0)])
+        .unwrap();
     let node = market.node("a").await;
-    assert_eq!(node.gpu_pricing(&shelf("us", "H100")).await.unwrap().value, None);
-    assert_eq!(node.order_book(&shelf("mars", "T4")).await.unwrap().value, None);
+    node.stock_added(touched).await;
+    let nowhere = shelf("us", "H100");
+    assert_eq!(node.gpu_pricing(&nowhere).await.unwrap().value, None);
+    assert_eq!(node.order_book(&nowhere).await.unwrap().value, None);
     assert_eq!(node.gpu(&gpu("us", "T4", 99)).await.unwrap().value, None);
-    assert_eq!(
-        node.market_stats(Region::new("mars").ok().as_ref())
-            .await
-            .unwrap()
-            .value
-            .states
-            .total(),
-        0
-    );
+    let stats = node
+        .model_stats(&nowhere.model, Some(&nowhere.region))
+        .await
+        .unwrap();
+    assert_eq!(stats.value.states.total(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn past_prices_are_told_by_the_hour() {
     let market = Market::of(&["us"], &["T4"], 4);
     let node = market.node("a").await;
+    node.update_gpu_pricing(&gpu("us", "T4", 1), Money::parse("2", Currency::USD).unwrap())
+        .await
+        .unwrap();
     for (number, hours) in [0, 0, 3].into_iter().enumerate() {
         market
             .clock
@@ -140,7 +145,9 @@ async fn past_prices_are_told_by_the_hour() {
         .map(|hour| (hour.start.as_millis(), hour.trades))
         .collect();
     assert_eq!(hours, [(0, 2), (3 * super::fixture::HOUR, 1)]);
-    assert_eq!(history.value.hours[0].lowest.to_string(), "1.00 USD");
+    let first = history.value.hours[0];
+    let paid = [Some(first.lowest), Some(first.highest), first.mean].map(|price| price.unwrap().to_string());
+    assert_eq!(paid, ["1.00 USD", "2.00 USD", "1.50 USD"]);
     assert!(matches!(
         history.freshness,
         edge_cache::Freshness::WithinTtl { .. }

@@ -2,7 +2,7 @@
 //!
 //! They also count the pages a search opens, which is what it is for.
 
-use super::super::fixtures::{free_page, listed, sheet, taken, usd};
+use super::super::fixtures::{free_page, listed, part, sheet, taken, usd};
 use super::*;
 
 fn market() -> Vec<GpuPage> {
@@ -23,11 +23,27 @@ fn sheets(pages: &[GpuPage]) -> Vec<PriceSheet> {
 
 /// Runs a search and says what it found and how many pages it opened.
 fn run(filter: SearchFilter, ranking: Ranking, limit: usize, pages: &[GpuPage]) -> (Vec<Gpu>, usize) {
-    let mut search = Search::new(filter, ranking, limit, &sheets(pages));
+    run_over(&sheets(pages), &[], filter, ranking, limit, pages)
+}
+
+fn run_over(
+    sheets: &[PriceSheet],
+    sections: &[Section],
+    filter: SearchFilter,
+    ranking: Ranking,
+    limit: usize,
+    pages: &[GpuPage],
+) -> (Vec<Gpu>, usize) {
+    let mut search = Search::new(filter, ranking, limit, sheets);
     let mut opened = 0;
-    while let Some(key) = search.next_page() {
+    while let Some(next) = search.next_part() {
         opened += 1;
-        search.take(pages.iter().find(|page| page.key == key).unwrap());
+        match next {
+            PartKey::Page(key) => search.take_page(pages.iter().find(|page| page.key == key).unwrap()),
+            PartKey::Section(key) => {
+                search.take_section(sections.iter().find(|section| section.key == key).unwrap());
+            }
+        }
     }
     (search.finish(), opened)
 }
@@ -129,7 +145,69 @@ fn busy_gpus_are_found_only_when_asked_for() {
 #[test]
 fn a_page_that_was_not_asked_for_is_passed_over() {
     let pages = market();
-    let mut search = Search::new(SearchFilter::default(), Ranking::Cheapest, 10, &sheets(&pages));
-    search.take(&pages[0]);
+    let sheets = sheets(&pages);
+    let mut search = Search::new(SearchFilter::default(), Ranking::Cheapest, 10, &sheets);
+    search.take_page(&pages[0]);
     assert!(search.finish().is_empty());
+}
+
+#[test]
+fn sections_are_opened_only_where_they_may_hold_a_hit() {
+    let pages: Vec<_> = (0..20)
+        .map(|page| {
+            let prices: Vec<String> = (0..5)
+                .map(|slot| format!("{}", 100 + (page * 7 + slot * 13) % 90))
+                .collect();
+            let prices: Vec<&str> = prices.iter().map(String::as_str).collect();
+            free_page("us", "T4", page, &prices)
+        })
+        .collect();
+    let sections: Vec<Section> = pages
+        .chunks(4)
+        .zip(0..)
+        .map(|(pages, number)| {
+            let key = SectionKey {
+                shelf: pages[0].key.shelf.clone(),
+                level: 1,
+                number,
+            };
+            Section::assemble(key, pages.iter().map(part))
+        })
+        .collect();
+    let summaries = sections.iter().map(|section| PartSummary {
+        number: section.key.number,
+        summary: section.summary(),
+    });
+    let shelf = pages[0].key.shelf.clone();
+    let sheets = [PriceSheet::assemble(
+        shelf,
+        1,
+        summaries,
+        &crate::ScarcityPricing,
+        None,
+    )];
+    for limit in [1, 3, 40, 100] {
+        let filter = SearchFilter::default();
+        let (found, opened) = run_over(
+            &sheets,
+            &sections,
+            filter.clone(),
+            Ranking::Cheapest,
+            limit,
+            &pages,
+        );
+        assert_eq!(
+            prices(&found),
+            prices(&run(filter, Ranking::Cheapest, limit, &pages).0)
+        );
+        assert!(limit > 1 || opened == 2, "one section and one page, not {opened}");
+    }
+    let dear = SearchFilter {
+        max_price: Some(usd("99")),
+        ..SearchFilter::default()
+    };
+    assert_eq!(
+        run_over(&sheets, &sections, dear, Ranking::Cheapest, 9, &pages).1,
+        0
+    );
 }

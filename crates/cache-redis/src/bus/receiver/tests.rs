@@ -4,6 +4,8 @@
 
 use std::sync::Mutex;
 
+use cache_core::{Lane, Shard};
+
 use super::*;
 
 #[derive(Default)]
@@ -17,11 +19,12 @@ impl Inbox for Pile {
 
 fn receiver() -> (Arc<Pile>, Receiver) {
     let (pile, layout) = (Arc::new(Pile::default()), Arc::new(Layout::new("test", 0)));
-    let receiver = Receiver {
+    let told = Arc::clone(&pile);
+    let receiver = Receiver::new(
         layout,
-        inbox: pile.clone(),
-        ended: AtomicBool::new(false),
-    };
+        pile.clone(),
+        Box::new(move || told.deliver(BusMessage::Lost)),
+    );
     (pile, receiver)
 }
 
@@ -61,18 +64,4 @@ fn an_end_of_the_connection_is_told() {
     let (pile, receiver) = receiver();
     receiver.take(None);
     assert_eq!(*pile.0.lock().expect("a pile"), [BusMessage::Lost]);
-}
-
-#[test]
-fn a_log_is_as_good_as_trimmed_before_what_cannot_be_read() {
-    let entry = |seq: &[u8], format: u8| {
-        let packed = [&[format][..], &7_u64.to_be_bytes(), &[3]].concat();
-        let fields = [Value::BulkString(b"e".to_vec()), Value::BulkString(packed)];
-        Value::Array(vec![
-            Value::BulkString(seq.to_vec()),
-            Value::Array(fields.to_vec()),
-        ])
-    };
-    let log = unpack_log(&[entry(b"0-1", 1), entry(b"0-2", 2), entry(b"0-3", 1)]);
-    assert_eq!(log.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [Seq(3)]);
 }

@@ -1,15 +1,21 @@
-//! Short words for what these tests ask of a store.
+//! Short words for what tests ask of a booking store.
 //!
 //! Each request for an interval has a key of its own, so that asking twice is a retry.
 
 use std::time::Duration;
 
-use marketplace::{
+use crate::{
     BookingOutcome, BookingStore, Currency, GpuId, HoldRequest, IdempotencyKey, Interval, Money,
     PriceVersion, Quote, StoreTime, UserId,
 };
 
-pub(crate) fn hold(user: &str, gpu: &str, start: i64, end: i64) -> HoldRequest {
+/// Asks for `gpu` from `start` to `end`, in milliseconds, at a price that was never changed; the hold waits 1,000,000 s to be
+/// confirmed.
+///
+/// # Panics
+/// When a name is none, or the interval is empty.
+#[must_use]
+pub fn long_hold(user: &str, gpu: &str, start: i64, end: i64) -> HoldRequest {
     let at = StoreTime::from_millis;
     HoldRequest {
         user: UserId::new(user).expect("a name"),
@@ -24,6 +30,10 @@ pub(crate) fn hold(user: &str, gpu: &str, start: i64, end: i64) -> HoldRequest {
     }
 }
 
-pub(crate) async fn asked(store: &dyn BookingStore, request: HoldRequest) -> BookingOutcome {
+/// What the store answers to it.
+///
+/// # Panics
+/// When it fails.
+pub async fn asked(store: &dyn BookingStore, request: HoldRequest) -> BookingOutcome {
     store.hold(request).await.expect("the store answers")
 }

@@ -1,0 +1,275 @@
+//! One master's part of a subscription: its connection, and the shards that are heard over it.
+//!
+//! It is never repaired: what is wrong with it ends it.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cache_core::{ErrorKind, Head, HeadOf, Lane, LogEntry, Replay, Seq, ServerTime, Shard};
+use futures_util::future::try_join_all;
+use redis::{Cmd, Value};
+
+use super::receiver::Receiver;
+use crate::Settings;
+use crate::connection::{Connection, Listener};
+use crate::event::unpack_entry;
+use crate::failure::{Effect, Failure};
+use crate::head::unpack_head;
+use crate::layout::Layout;
+use crate::place::Place;
+use crate::tier::settled;
+
+/// A part.
+pub(super) struct Part {
+    connection: Connection,
+    receiver: Arc<Receiver>,
+    heard: Mutex<BTreeSet<usize>>,
+    /// Whether the server refuses questions that are of several slots.
+    clustered: bool,
+}
+
+/// What a master told of its shards.
+pub(super) struct Told {
+    pub(super) time: ServerTime,
+    pub(super) heads: Vec<HeadOf>,
+    /// Shards that it did not answer for, and why.
+    pub(super) refused: Vec<(Shard, Failure)>,
+}
+
+impl Part {
+    pub(super) async fn open(
+        place: &Place,
+        settings: &Settings,
+        receiver: Receiver,
+        clustered: bool,
+    ) -> Result<Self, Failure> {
+        let receiver = Arc::new(receiver);
+        let listener: Listener = {
+            let receiver = Arc::clone(&receiver);
+            Arc::new(move |push| receiver.take(push))
+        };
+        Ok(Self {
+            connection: place.connect(settings, Some(listener)).await?,
+            receiver,
+            heard: Mutex::default(),
+            clustered,
+        })
+    }
+
+    /// One command for each channel: a cluster refuses channels of two slots in one. What a server does not have is not
+    /// heard, and no failure of the others.
+    pub(super) async fn subscribe(&self, layout: &Layout, shards: &[Shard]) -> Result<(), Failure> {
+        let subscribe = async |shard: Shard| {
+            let mut command = Cmd::new();
+            command.arg(self.connection.publishing.subscribe());
+            command.arg(&layout.of(shard).channel);
+            let answer = self.connection.request(&command, Effect::None, "subscribing");
+            match settled(&self.connection, answer.await) {
+                Ok(_) => {
+                    self.heard().insert(shard.index());
+                    Ok(())
+                }
+                Err(failure) if failure.redirect(&self.connection.address).is_some() => Ok(()),
+                Err(failure) => Err(failure),
+            }
+        };
+        try_join_all(shards.iter().map(|shard| subscribe(*shard))).await?;
+        Ok(())
+    }
+
+    /// Whether a shard is heard over it.
+    pub(super) fn hears(&self, shard: Shard) -> bool {
+        self.heard().contains(&shard.index())
+    }
+
+    /// The server does not have the shard any more.
+    pub(super) fn forget(&self, shard: Shard) {
+        self.heard().remove(&shard.index());
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        !self.receiver.has_ended() && !self.connection.has_ended()
+    }
+
+    /// Nobody is told.
+    pub(super) fn fall_silent(&self) {
+        self.receiver.fall_silent();
+    }
+
+    /// The heads of the shards that are heard. In a cluster, each is asked for by itself, since they are of different slots.
+    pub(super) async fn heads(&self, layout: &Layout, lane: Lane) -> Result<Told, Failure> {
+        const WHAT: &str = "reading heads";
+        let shards: Vec<_> = Shard::all(lane).filter(|shard| self.hears(*shard)).collect();
+        let mut questions = redis::pipe();
+        questions.cmd("TIME").cmd("ROLE");
+        if self.clustered {
+            for shard in &shards {
+                questions.cmd("GET").arg(&layout.of(*shard).head);
+            }
+        } else {
+            questions.cmd("MGET");
+            for shard in &shards {
+                questions.arg(&layout.of(*shard).head);
+            }
+        }
+        let mut answers = self.ask(&questions, WHAT).await?.into_iter();
+        let (Some(time), Some(role)) = (answers.next(), answers.next()) else {
+            return Err(Failure::corrupt(WHAT));
+        };
+        let role = self.answered(role, WHAT)?;
+        if !matches!(&role, Value::Array(words) if words.first() == Some(&Value::BulkString(b"master".to_vec())))
+        {
+            // It keeps its connections and answers everything; only events it has no more.
+            self.receiver.end();
+            let message = "reading heads: the server has become a replica";
+            return Err(Failure::new(ErrorKind::Unavailable, message));
+        }
+        let answers: Vec<Value> = match self.clustered {
+            true => answers.collect(),
+            false => match answers
+                .next()
+                .map(|heads| self.answered(heads, WHAT))
+                .transpose()?
+            {
+                Some(Value::Array(heads)) => heads,
+                _ => return Err(Failure::corrupt(WHAT)),
+            },
+        };
+        let mut told = Told {
+            time: unpack_time(&self.answered(time, WHAT)?).ok_or_else(|| Failure::corrupt(WHAT))?,
+            heads: Vec::with_capacity(shards.len()),
+            refused: Vec::new(),
+        };
+        for (shard, answer) in shards.into_iter().zip(answers) {
+            match self.answered(answer, WHAT) {
+                Ok(head) => told.heads.push(HeadOf {
+                    shard,
+                    server: self.connection.server,
+                    head: unpack_answered_head(&head, WHAT)?,
+                }),
+                Err(failure) => told.refused.push((shard, failure)),
+            }
+        }
+        Ok(told)
+    }
+
+    /// A shard's head and its log, of one instant.
+    pub(super) async fn replay(&self, layout: &Layout, shard: Shard, from: Seq) -> Result<Replay, Failure> {
+        const WHAT: &str = "reading the log";
+        let names = layout.of(shard);
+        let mut questions = redis::pipe();
+        questions.atomic();
+        questions.cmd("GET").arg(&names.head);
+        questions
+            .cmd("XRANGE")
+            .arg(&names.stream)
+            .arg(format!("0-{from}"))
+            .arg("+");
+        let mut answers = self.ask(&questions, WHAT).await?.into_iter();
+        let answer = answers.next().ok_or_else(|| Failure::corrupt(WHAT))?;
+        let Value::Array(answers) = self.answered(answer, WHAT)? else {
+            return Err(Failure::corrupt(WHAT));
+        };
+        let [head, Value::Array(entries)] = &answers[..] else {
+            return Err(Failure::corrupt(WHAT));
+        };
+        Ok(Replay {
+            server: self.connection.server,
+            head: unpack_answered_head(head, WHAT)?,
+            entries: unpack_log(entries),
+        })
+    }
+
+    /// Asks several questions at once, over this connection; one that has ended has no answers, since what it would say may
+    /// belong to another question.
+    async fn ask(&self, questions: &redis::Pipeline, what: &str) -> Result<Vec<Value>, Failure> {
+        let answers = settled(
+            &self.connection,
+            self.connection.request_each(questions, what).await,
+        );
+        if self.connection.has_ended() {
+            self.receiver.end();
+        }
+        if self.receiver.has_ended() {
+            let message = format!("{what}: the subscription has ended");
+            return Err(Failure::new(ErrorKind::Unavailable, message));
+        }
+        answers
+    }
+
+    fn answered(&self, answer: Value, what: &str) -> Result<Value, Failure> {
+        answer
+            .extract_error()
+            .map_err(|error| Failure::of(error, Effect::None, what))
+    }
+
+    fn heard(&self) -> MutexGuard<'_, BTreeSet<usize>> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        self.fall_silent();
+    }
+}
+
+fn unpack_answered_head(answer: &Value, what: &str) -> Result<Option<Head>, Failure> {
+    match answer {
+        Value::Nil => Ok(None),
+        Value::BulkString(bytes) => unpack_head(bytes).map(Some).ok_or_else(|| Failure::corrupt(what)),
+        _ => Err(Failure::corrupt(what)),
+    }
+}
+
+fn unpack_time(answer: &Value) -> Option<ServerTime> {
+    let (seconds, micros): (u64, u64) = redis::from_redis_value_ref(answer).ok()?;
+    Some(ServerTime(seconds * 1000 + micros / 1000))
+}
+
+/// The entries from behind the last one that cannot be read: before it, the log is as good as trimmed.
+fn unpack_log(entries: &[Value]) -> Vec<LogEntry> {
+    let mut log = Vec::with_capacity(entries.len());
+    for entry in entries {
+        match unpack_answered_entry(entry) {
+            Some(entry) => log.push(entry),
+            None => log.clear(),
+        }
+    }
+    log
+}
+
+fn unpack_answered_entry(entry: &Value) -> Option<LogEntry> {
+    let Value::Array(entry) = entry else { return None };
+    let [Value::BulkString(id), Value::Array(fields)] = &entry[..] else {
+        return None;
+    };
+    let [_, Value::BulkString(packed)] = &fields[..] else {
+        return None;
+    };
+    let seq = std::str::from_utf8(id).ok()?.strip_prefix("0-")?.parse().ok()?;
+    unpack_entry(Seq(seq), packed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_as_good_as_trimmed_before_what_cannot_be_read() {
+        let entry = |seq: &[u8], format: u8| {
+            let packed = [&[format][..], &7_u64.to_be_bytes(), &[3]].concat();
+            let fields = [Value::BulkString(b"e".to_vec()), Value::BulkString(packed)];
+            Value::Array(vec![
+                Value::BulkString(seq.to_vec()),
+                Value::Array(fields.to_vec()),
+            ])
+        };
+        let log = unpack_log(&[entry(b"0-1", 1), entry(b"0-2", 2), entry(b"0-3", 1)]);
+        assert_eq!(log.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [Seq(3)]);
+    }
+}

@@ -1,0 +1,170 @@
+//! Slots of a cluster that move from one master to another while nodes read and write.
+//!
+//! They move as operators move them: key by key, with both masters knowing of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use cache_core::{ErrorKind, ReadFrom, SharedStore as _};
+use cache_redis::RedisTier;
+
+use crate::cluster::Cluster;
+use crate::nodes::{PATIENCE, eventually, key, read};
+use crate::promotions::{Scene, stream};
+
+/// A slot on its way from one master to another.
+struct Move<'c> {
+    cluster: &'c Cluster,
+    slot: String,
+    from: usize,
+    to: usize,
+}
+
+impl<'c> Move<'c> {
+    /// Both masters know that it moves; every key is where it was.
+    async fn begin(cluster: &'c Cluster, id: u64) -> Self {
+        let from = cluster.number_of(&stream(id)).await;
+        let to = (from + 1) % 3;
+        let slot: u64 = redis::from_redis_value(
+            cluster.servers[from]
+                .command(&["CLUSTER", "KEYSLOT", &stream(id)])
+                .await,
+        )
+        .expect("a slot");
+        let this = Self {
+            cluster,
+            slot: slot.to_string(),
+            from,
+            to,
+        };
+        let (source, target) = (this.id(from).await, this.id(to).await);
+        this.set(to, "IMPORTING", &source).await;
+        this.set(from, "MIGRATING", &target).await;
+        this
+    }
+
+    async fn id(&self, server: usize) -> String {
+        self.cluster.servers[server].id().await
+    }
+
+    async fn set(&self, server: usize, state: &str, id: &str) {
+        let words = ["CLUSTER", "SETSLOT", &self.slot, state, id];
+        self.cluster.servers[server].command(&words).await;
+    }
+
+    /// The names that are still where they were.
+    async fn left(&self) -> Vec<String> {
+        let words = ["CLUSTER", "GETKEYSINSLOT", &self.slot, "1000"];
+        redis::from_redis_value(self.cluster.servers[self.from].command(&words).await).expect("names")
+    }
+
+    /// Takes one name over.
+    async fn carry(&self, name: &str) {
+        let target = &self.cluster.servers[self.to].inside;
+        let words = ["MIGRATE", target, "6379", name, "0", "5000"];
+        self.cluster.servers[self.from].command(&words).await;
+    }
+
+    /// Takes over what is left, and gives the slot away.
+    async fn complete(&self) {
+        for _ in 0..100 {
+            let left = self.left().await;
+            if left.is_empty() {
+                break;
+            }
+            for name in left {
+                self.carry(&name).await;
+            }
+        }
+        let target = self.id(self.to).await;
+        for server in [self.to, self.from] {
+            self.set(server, "NODE", &target).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s26_a_slot_that_moves_under_load_loses_no_write_and_starts_no_history() {
+    let scene = Scene::start().await;
+    let (stop, newest) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let writer = {
+        let (node, stop, newest) = (scene.near.clone(), Arc::clone(&stop), Arc::clone(&newest));
+        tokio::spawn(async move {
+            let mut refused = 0;
+            for value in 1_000.. {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                match node.put(&key(1), value).await {
+                    Ok(_) => newest.store(value, Ordering::Relaxed),
+                    Err(_) => refused += 1,
+                }
+            }
+            refused
+        })
+    };
+    let wait_for_writes = async |more: u64| {
+        let before = newest.load(Ordering::Relaxed);
+        eventually("the writer goes on", PATIENCE, async || {
+            newest.load(Ordering::Relaxed) >= before + more
+        })
+        .await;
+    };
+    wait_for_writes(20).await;
+    for _ in 0..3 {
+        let moving = Move::begin(&scene.cluster, 1).await;
+        moving.complete().await;
+        wait_for_writes(20).await;
+        scene.both_listen_at(1, moving.to, PATIENCE).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    writer.await.expect("a writer");
+    let last = newest.load(Ordering::Relaxed);
+    for node in [&scene.near, &scene.far] {
+        eventually("the last write is seen", PATIENCE, async || {
+            read(node, 1).await.is_some_and(|value| value >= last)
+        })
+        .await;
+    }
+    assert_eq!(
+        scene.lineages(),
+        [0, 0],
+        "no head was made anew, and no history forked"
+    );
+    scene.works(1_000_000_000).await;
+    scene.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s26_a_shard_that_is_half_way_is_unavailable_and_no_head_is_made_where_it_goes() {
+    let scene = Scene::start().await;
+    let moving = Move::begin(&scene.cluster, 1).await;
+    let (head, shard) = (stream(1).replace(":e", ":h"), key(1).shard());
+    moving.carry(&head).await;
+    // The head alone is there: everything else asks for it and for what is not there yet.
+    let tier = RedisTier::new(scene.cluster.settings()).expect("right settings");
+    let refused = tier
+        .read(shard, &[key(1).raw().clone()], ReadFrom::Primary)
+        .await
+        .expect_err("half of it is elsewhere");
+    assert_eq!(refused.kind(), ErrorKind::Unavailable, "{refused}");
+    let loaded = scene
+        .near
+        .get_or_load(&key(1), |_| async { Ok::<_, std::io::Error>(77) })
+        .await;
+    loaded.expect("what is in memory, or the source");
+    assert_eq!(
+        moving.left().await.contains(&head),
+        false,
+        "no second head is made where it was"
+    );
+    moving.complete().await;
+    scene.both_listen_at(1, moving.to, PATIENCE).await;
+    scene.works(1_000).await;
+    assert_eq!(
+        scene.lineages(),
+        [0, 0],
+        "no head was made anew, and no history forked"
+    );
+    scene.shutdown().await;
+}

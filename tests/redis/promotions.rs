@@ -1,0 +1,159 @@
+//! A cluster whose masters change: replicas are promoted by hand and after a death, and nodes follow at once.
+//!
+//! What is lost by a promotion is told in `failovers`; here it is who is heard.
+
+use std::time::Duration;
+
+use cache_core::Lane;
+use edge_cache::EdgeCache;
+
+use crate::cluster::Cluster;
+use crate::nodes::{LEASE, NONE, PATIENCE, bound_passes, eventually, key, read, stale, warm};
+use crate::proxy::{Kind, Passage, Proxy};
+
+/// Enough keys that every master has some.
+pub(crate) const KEYS: std::ops::Range<u64> = 0..60;
+
+/// A cluster, a node that reaches it through proxies, and a node that reaches it directly; both hold the same keys.
+pub(crate) struct Scene {
+    pub(crate) cluster: Cluster,
+    pub(crate) proxies: Vec<Proxy>,
+    pub(crate) far: EdgeCache,
+    pub(crate) near: EdgeCache,
+}
+
+impl Scene {
+    pub(crate) async fn start() -> Self {
+        let cluster = Cluster::start().await;
+        let proxies = cluster.proxies().await;
+        let far = warm(cluster.through(&proxies)).await;
+        let near = warm(cluster.settings()).await;
+        let scene = Self {
+            cluster,
+            proxies,
+            far,
+            near,
+        };
+        scene.share(0).await;
+        scene
+    }
+
+    /// Both nodes hold every key with this much more than its number.
+    pub(crate) async fn share(&self, more: u64) {
+        for id in KEYS {
+            eventually("written", PATIENCE, async || {
+                self.near.put(&key(id), more + id).await.is_ok()
+            })
+            .await;
+            assert_eq!(read(&self.near, id).await, Some(more + id));
+            eventually("read", PATIENCE, async || {
+                read(&self.far, id).await == Some(more + id)
+            })
+            .await;
+        }
+    }
+
+    /// Every node hears of every write.
+    pub(crate) async fn works(&self, more: u64) {
+        self.share(more).await;
+        bound_passes().await;
+        for node in [&self.near, &self.far] {
+            assert_eq!(stale(node, KEYS, |id| more + id).await, NONE);
+        }
+    }
+
+    /// Waits until both nodes are subscribed to a key's channel at this server.
+    pub(crate) async fn both_listen_at(&self, id: u64, server: usize, limit: Duration) {
+        let channel = format!("{{test:{}}}:c:0", key(id).shard());
+        eventually("both listen where the shard is", limit, async || {
+            let words = ["PUBSUB", "SHARDNUMSUB", &channel];
+            let Ok(answer) = self.cluster.servers[server].attempt(&words).await else {
+                return false;
+            };
+            let (_, listeners): (String, u64) = redis::from_redis_value(answer).expect("a count");
+            listeners == 2
+        })
+        .await;
+    }
+
+    /// Histories that a node had to give up.
+    pub(crate) fn lineages(&self) -> [u64; 2] {
+        [&self.near, &self.far].map(|node| node.stats().events[Lane::Bulk.index()].lineages)
+    }
+
+    pub(crate) async fn shutdown(self) {
+        self.far.shutdown().await;
+        self.near.shutdown().await;
+    }
+}
+
+/// The stream of a key's shard.
+pub(crate) fn stream(id: u64) -> String {
+    format!("{{test:{}}}:e", key(id).shard())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s24_a_promotion_by_hand_is_followed_by_data_and_bus_and_nothing_is_missed() {
+    let scene = Scene::start().await;
+    let old = scene.cluster.number_of(&stream(1)).await;
+    let new = Cluster::partner(old);
+    scene.cluster.servers[new].command(&["CLUSTER", "FAILOVER"]).await;
+    scene.both_listen_at(1, new, PATIENCE).await;
+    scene.works(1_000).await;
+    assert_eq!(scene.lineages(), [0, 0], "the history went on");
+    // And back, with the roles exchanged.
+    scene.cluster.servers[old].command(&["CLUSTER", "FAILOVER"]).await;
+    scene.both_listen_at(1, old, PATIENCE).await;
+    scene.works(2_000).await;
+    scene.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s25_a_promotion_that_nobody_tells_is_found_by_the_next_heartbeat() {
+    let scene = Scene::start().await;
+    let old = scene.cluster.number_of(&stream(1)).await;
+    let new = Cluster::partner(old);
+    // The node is never told that its channels are gone; all else passes, and every question is answered.
+    scene.proxies[old].weather(Kind::Bus, Passage::Open, Passage::WithoutTakebacks);
+    scene.cluster.servers[new].command(&["CLUSTER", "FAILOVER"]).await;
+    eventually("the roles are exchanged", PATIENCE, async || {
+        scene.cluster.number_of(&stream(1)).await == new
+    })
+    .await;
+    scene.both_listen_at(1, new, PATIENCE).await;
+    assert!(
+        scene.proxies[old].swallowed() > 0,
+        "the server took channels back, and nobody heard it"
+    );
+    scene.works(1_000).await;
+    assert_eq!(scene.lineages(), [0, 0], "the history went on");
+    scene.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_dies_is_replaced_and_the_others_are_not_disturbed() {
+    let mut scene = Scene::start().await;
+    let dead = scene.cluster.number_of(&stream(1)).await;
+    let mut elsewhere = Vec::new();
+    for id in KEYS {
+        if scene.cluster.number_of(&stream(id)).await != dead {
+            elsewhere.push(id);
+        }
+    }
+    scene.cluster.servers[dead].kill().await;
+    // The others serve as before, long before anybody is promoted.
+    for id in &elsewhere {
+        scene
+            .near
+            .put(&key(*id), 500 + id)
+            .await
+            .expect("a master that lives");
+        eventually("heard", LEASE, async || {
+            read(&scene.far, *id).await == Some(500 + id)
+        })
+        .await;
+    }
+    scene.both_listen_at(1, Cluster::partner(dead), PATIENCE).await;
+    scene.works(1_000).await;
+    scene.shutdown().await;
+}

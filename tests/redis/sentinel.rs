@@ -1,0 +1,92 @@
+//! A master that Sentinel watches, with a replica: nodes find it by its name, and follow when it is replaced.
+//!
+//! One sentinel decides alone here; how several agree is theirs.
+
+use std::collections::BTreeMap;
+
+use cache_core::{ErrorKind, Lane, ReadFrom, Shard, SharedStore as _};
+use cache_redis::{Address, RedisTier, Sentinel, Servers, Settings};
+
+use crate::nodes::{NONE, PATIENCE, bound_passes, eventually, key, read, stale, warm};
+use crate::server::Server;
+
+struct Scene {
+    master: Server,
+    replica: Server,
+    sentinel: Server,
+}
+
+impl Scene {
+    async fn start() -> Self {
+        let (master, replica) = (Server::start().await, Server::start().await);
+        replica.follow(&master).await;
+        let configuration = format!(
+            "port 6379\nsentinel monitor market {} 6379 1\nsentinel down-after-milliseconds market 1000\n\
+             sentinel failover-timeout market 10000\n",
+            master.inside
+        );
+        let sentinel = Server::start_sentinel(&configuration).await;
+        eventually("Sentinel knows the replica", PATIENCE, async || {
+            let answer = sentinel.command(&["SENTINEL", "REPLICAS", "market"]).await;
+            matches!(answer, redis::Value::Array(replicas) if replicas.len() == 1)
+        })
+        .await;
+        Self {
+            master,
+            replica,
+            sentinel,
+        }
+    }
+
+    fn settings(&self, name: &str) -> Settings {
+        let reached = |server: &Server| Address::new(&server.host, server.port);
+        // One that is down is no reason to be.
+        let addresses = vec![Address::new("127.0.0.1", 1), reached(&self.sentinel)];
+        let sentinel = Sentinel {
+            master: name.to_owned(),
+            addresses,
+            username: None,
+            password: None,
+        };
+        let mut settings = Settings::of(Servers::Sentinel(sentinel)).with_prefix("test");
+        let servers = [&self.master, &self.replica].into_iter();
+        settings.reached_at = servers
+            .map(|server| (Address::new(&server.inside, 6379), reached(server)))
+            .collect::<BTreeMap<_, _>>();
+        settings
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_is_found_by_its_name_and_its_successor_followed() {
+    let mut scene = Scene::start().await;
+    let nodes = [
+        warm(scene.settings("market")).await,
+        warm(scene.settings("market")).await,
+    ];
+    for id in 0..20 {
+        nodes[0].put(&key(id), id).await.expect("put");
+        assert_eq!(read(&nodes[1], id).await, Some(id));
+    }
+    scene.master.kill().await;
+    for id in 0..20 {
+        eventually("both work at the successor", PATIENCE, async || {
+            nodes[0].put(&key(id), 1_000 + id).await.is_ok() && read(&nodes[1], id).await == Some(1_000 + id)
+        })
+        .await;
+    }
+    bound_passes().await;
+    for node in &nodes {
+        assert_eq!(stale(node, 0..20, |id| 1_000 + id).await, NONE);
+        node.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_nobody_watches_is_said() {
+    let scene = Scene::start().await;
+    let tier = RedisTier::new(scene.settings("unknown")).expect("right settings");
+    let asked = tier.read(Shard::barriers(Lane::Bulk), &[], ReadFrom::Primary);
+    let refused = asked.await.expect_err("there is no such master");
+    assert_eq!(refused.kind(), ErrorKind::Unavailable, "{refused}");
+}

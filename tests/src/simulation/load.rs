@@ -1,0 +1,153 @@
+//! What the nodes are asked for: reads by one key and by many, and every kind of write.
+//!
+//! It judges nothing: the truth does.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cache_core::{Clock as _, Key, Moment};
+use edge_cache::{CacheError, Receipt};
+use rand::Rng;
+use rand::rngs::SmallRng;
+
+use super::run::{BULK, CRITICAL, TAG, World, is_tagged};
+use super::scenario::{Load, TIMING};
+use crate::Node;
+
+/// Reads that a reader makes one after the other before it rests: what memory answers takes no time at all.
+const BURST: usize = 8;
+
+impl World {
+    pub(super) async fn keep_reading(self: Arc<Self>, index: usize, end: Moment, mut rng: SmallRng) {
+        while self.clock.now() < end {
+            if self.load == Load::Everything && rng.random_ratio(1, 5) {
+                self.read_many(index, rng.random_range(0..self.keys.len())).await;
+            }
+            for _read in 0..BURST {
+                let key = rng.random_range(0..self.keys.len());
+                self.read(index, key, &mut rng).await;
+            }
+            tokio::time::sleep(Duration::from_millis(rng.random_range(1..6))).await;
+        }
+    }
+
+    async fn read(&self, index: usize, key: usize, rng: &mut SmallRng) {
+        let (node, process) = self.node(index);
+        let begun = self.truth.begin(process, key, self.clock.now());
+        let slow = Duration::from_millis(if rng.random_ratio(1, 20) {
+            150
+        } else {
+            rng.random_range(0..8)
+        });
+        let truth = Arc::clone(&self.truth);
+        let loader = move |_| {
+            // The worst moment to read the source: right at the start.
+            let value = truth.value(key);
+            async move {
+                tokio::time::sleep(slow).await;
+                Ok::<_, std::io::Error>(loaded(key, value))
+            }
+        };
+        // A read that fails in an outage broke no promise.
+        if let Ok(Some(value)) = node.get_or_load(&self.keys[key], loader).await {
+            let (tier, seq) = (value.tier(), value.version().seq);
+            let now = self.clock.now();
+            self.truth.trace(
+                now,
+                format_args!("node {index} reads key {key} = {} from {tier:?} at {seq}", *value),
+            );
+            self.truth.end(begun, &value, now, TIMING.lease);
+        }
+    }
+
+    /// This key and its neighbours, with one call of the loader for all that are missing.
+    async fn read_many(&self, index: usize, first: usize) {
+        let (node, process) = self.node(index);
+        // A loader of many gives its values no tags.
+        let near = first..self.keys.len().min(first + 8);
+        let wanted: Vec<usize> = near.filter(|key| !is_tagged(*key)).collect();
+        let begun: Vec<_> = wanted
+            .iter()
+            .map(|key| self.truth.begin(process, *key, self.clock.now()))
+            .collect();
+        let keys: Vec<Key<u64>> = wanted.iter().map(|key| self.keys[*key].clone()).collect();
+        let (truth, all) = (Arc::clone(&self.truth), self.keys.clone());
+        let loader = move |missing: Vec<Key<u64>>| {
+            let found: HashMap<Key<u64>, u64> = missing
+                .into_iter()
+                .map(|key| {
+                    let index = all.iter().position(|other| *other == key).expect("one of ours");
+                    (key, truth.value(index))
+                })
+                .collect();
+            async move { Ok::<_, std::io::Error>(found) }
+        };
+        if let Ok(values) = node.get_or_load_many(&keys, loader).await {
+            for (begun, value) in begun.into_iter().zip(values) {
+                if let Some(value) = value {
+                    // Each answer was given before the last of them; at the earliest when the read began.
+                    self.truth.end(begun, &value, begun.at(), TIMING.lease);
+                }
+            }
+        }
+    }
+
+    pub(super) async fn keep_writing(self: Arc<Self>, index: usize, end: Moment, mut rng: SmallRng) {
+        while self.clock.now() < end {
+            tokio::time::sleep(Duration::from_millis(rng.random_range(2..40))).await;
+            let key = rng.random_range(0..self.keys.len());
+            let value = self.truth.commit(key);
+            let (node, process) = self.node(index);
+            let everything = self.load == Load::Everything;
+            let told = match rng.random_range(0..10) {
+                0..2 => self.refresh(&node, key).await,
+                2 if is_tagged(key) => node.invalidate_tag(TAG).await,
+                3 if everything => node.expire(&self.keys[key]).await,
+                4 if everything => node.clear(self.namespace_of(key)).await,
+                5 if everything && rng.random_ratio(1, 4) => node.clear_all().await,
+                _ => node.invalidate(&self.keys[key]).await,
+            };
+            self.truth.trace(
+                self.clock.now(),
+                format_args!("node {index} makes key {key} = {value}: {told:?}"),
+            );
+            if told.is_ok() || node.invalidate(&self.keys[key]).await.is_ok() {
+                self.truth.acknowledged(process, key, value);
+            } else {
+                self.make_known(index, key, value).await;
+            }
+        }
+    }
+
+    /// The node shut down under its writer: what the system of record holds is made known by the next process.
+    pub(super) async fn make_known(&self, index: usize, key: usize, value: u64) {
+        loop {
+            let (node, process) = self.node(index);
+            if node.invalidate(&self.keys[key]).await.is_ok() {
+                self.truth.acknowledged(process, key, value);
+                return;
+            }
+            tokio::time::sleep(TIMING.lease / 10).await;
+        }
+    }
+
+    async fn refresh(&self, node: &Node, key: usize) -> Result<Receipt, CacheError> {
+        let truth = Arc::clone(&self.truth);
+        let loader = move |_| {
+            let load = loaded(key, truth.value(key));
+            async move { Ok::<_, std::io::Error>(load) }
+        };
+        node.refresh(&self.keys[key], loader).await
+    }
+
+    fn namespace_of(&self, key: usize) -> &'static cache_core::Namespace<u64> {
+        let bulk = self.keys[key].raw().namespace() == BULK.name();
+        if bulk { &BULK } else { &CRITICAL }
+    }
+}
+
+fn loaded(key: usize, value: u64) -> edge_cache::Load<u64> {
+    let load = edge_cache::Load::value(value);
+    if is_tagged(key) { load.with_tag(TAG) } else { load }
+}
