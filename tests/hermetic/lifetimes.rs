@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use cache_core::{Namespace, Permille, Policy};
+use cache_core::{FailSafe, Namespace, Permille, Policy};
 use cache_memory::{Cut, Faults};
 use edge_cache::{Freshness, Put, Tier};
 use futures_util::future::join_all;
@@ -355,5 +355,51 @@ async fn a_ttl_without_end_is_a_long_one() {
     let source = Source::saying(Says::ValueFor(1, Duration::MAX));
     let answer = node.get_or_load(&key, source.loader()).await.expect("loaded");
     assert_eq!((answer.as_deref(), source.calls()), (Some(&1), 1));
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn ttls_and_shares_at_their_extremes_are_served_and_panic_nowhere() {
+    const fn extreme(ttl: Duration, share: u16) -> Policy {
+        let fail_safe = FailSafe {
+            max_stale: ttl,
+            throttle: ttl,
+        };
+        Policy::event_driven(ttl)
+            .with_jitter(Permille(share))
+            .with_negative_ttl(ttl)
+            .with_stale_while_revalidate(ttl)
+            .with_fail_safe(fail_safe)
+            .with_eager_refresh(Permille(share))
+    }
+    const MILLISECOND: Duration = Duration::from_millis(1);
+    const EXTREMES: [Namespace<u64>; 6] = [
+        Namespace::new("nothing", extreme(Duration::ZERO, 0)),
+        Namespace::new("nothing_drawn", extreme(Duration::ZERO, 1000)),
+        Namespace::new("least", extreme(MILLISECOND, 0)),
+        Namespace::new("least_drawn", extreme(MILLISECOND, 1000)),
+        Namespace::new("for_ever", extreme(Duration::MAX, 0)),
+        Namespace::new("for_ever_drawn", extreme(Duration::MAX, 1000)),
+    ];
+    let fleet = Fleet::start(FleetOptions::default(), |builder| {
+        EXTREMES
+            .iter()
+            .fold(builder, |builder, namespace| builder.namespace(namespace))
+    })
+    .await;
+    for namespace in &EXTREMES {
+        let (key, source) = (namespace.key(&[("id", &1)]), Source::of(1));
+        for node in &fleet.nodes {
+            let read = node.get_or_load(&key, source.loader()).await;
+            assert_eq!(*read.expect("no failure").expect("loaded"), 1, "{namespace:?}");
+            node.put(&key, Put::new(1)).await.expect("written");
+            node.get(&key).await.expect("no failure");
+        }
+    }
+    sleep(Duration::from_secs(24 * 3600)).await;
+    let kept = EXTREMES[4].key(&[("id", &1)]);
+    // The last one who wrote.
+    let read = fleet.nodes[1].get(&kept).await.expect("no failure");
+    assert_eq!(read.expect("it lives").tier(), Tier::L1);
     fleet.shutdown().await;
 }
