@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use marketplace::StoreClock;
-use redis::{Client, ConnectionAddr, IntoConnectionInfo};
+use redis::{Client, IntoConnectionInfo};
 
 use crate::fault::Fault;
 
@@ -55,6 +55,11 @@ impl Settings {
     pub(crate) fn client(&self) -> Result<Client, Fault> {
         let unfit = |what: String| Fault::Unfit(what);
         let right = "write redis://user:password@host:port/database";
+        if self.url.starts_with("rediss://") {
+            let tls =
+                "rediss:// asks for TLS, which this store does not speak: use redis:// on a trusted network";
+            return Err(unfit(tls.to_owned()));
+        }
         // What was written may hold a password, so it is not repeated.
         let info = self.url.as_str().into_connection_info().map_err(|error| {
             unfit(format!(
@@ -62,11 +67,6 @@ impl Settings {
                 error.category()
             ))
         })?;
-        if let ConnectionAddr::TcpTls { .. } = info.addr() {
-            let tls =
-                "rediss:// asks for TLS, which this store does not speak: use redis:// on a trusted network";
-            return Err(unfit(tls.to_owned()));
-        }
         let fits = (1..=64).contains(&self.prefix.len())
             && self.prefix.bytes().all(|byte| byte.is_ascii_graphic())
             && !self.prefix.contains(['{', '}']);
