@@ -143,6 +143,20 @@ async fn an_invalidation_whose_caller_went_away_is_published_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_invalidation_that_a_shutdown_leaves_unpublished_is_not_called_queued() {
+    let fleet = fleet().await;
+    let node = &fleet.nodes[0];
+    fleet.hub.partition("node-0", Cut::Data);
+    // Both are under way when the node looks for the last time at what it owes, and are owed only after that.
+    let (key, tag) = (key(1), "vast");
+    let told = futures_util::future::join3(node.invalidate(&key), node.invalidate_tag(tag), node.shutdown());
+    let (key, tag, ()) = told.await;
+    assert!(matches!(key, Err(CacheError::Closed)), "{key:?}");
+    assert!(matches!(tag, Err(CacheError::Closed)), "{tag:?}");
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_namespace_cleared_without_the_shared_store_is_empty_here_at_once_and_everywhere_later() {
     let fleet = fleet().await;
     let (node, other) = (&fleet.nodes[0], &fleet.nodes[1]);

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::task::Poll;
 use std::time::Duration;
 
 use cache_core::{
@@ -230,6 +231,11 @@ impl Servers {
         &self,
         travels: impl Future<Output = T> + Send + 'static,
     ) -> Option<T> {
+        let mut travels = Box::pin(travels);
+        // Most often nothing delays it: then it needs no task.
+        if let Poll::Ready(answer) = futures_util::poll!(&mut travels) {
+            return Some(answer);
+        }
         let (reply, answer) = oneshot::channel();
         {
             let mut on_their_way = locked(&self.on_their_way);

@@ -181,6 +181,7 @@ impl EdgeCacheBuilder {
             paid: tokio::sync::Notify::new(),
             tasks,
             holding: self.holding,
+            closing: false.into(),
             stop,
             node: self.node,
             region: self.region,

@@ -6,6 +6,7 @@ use std::any::TypeId;
 use std::collections::HashMap;
 use std::error::Error;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cache_core::{CacheEvent, CacheKey, Key, Namespace, Seq, Tag};
@@ -419,6 +420,8 @@ impl EdgeCache {
     /// Tries to publish what is still owed, ends all tasks and waits for them. Calls after this fail with `Closed`, or
     /// answer from memory until its lease runs out.
     pub async fn shutdown(&self) {
+        // Before the last look at what is owed: what comes after it is not promised any more.
+        self.engine.closing.store(true, Ordering::SeqCst);
         if !self.engine.outbox().is_empty() {
             // What cannot be paid within this time is bounded by the TTL of the records.
             let _ = tokio::time::timeout(FAREWELL, self.engine.settle_debts()).await;

@@ -55,7 +55,10 @@ impl Engine {
                 self.lane(shard).raised(&barrier, version.seq);
                 Ok(Receipt::Published { version })
             }
-            Err(CacheError::Unavailable(_) | CacheError::Uncertain(_)) => Ok(Receipt::Queued),
+            Err(CacheError::Unavailable(_) | CacheError::Uncertain(_)) => {
+                drop(debt);
+                self.queued()
+            }
             Err(error) => {
                 debt.owed = None;
                 Err(error)

@@ -2,7 +2,7 @@
 //!
 //! The paths themselves are in `reading`, `fill`, `writing`, `clearing`, `debts` and `publish`.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cache_core::{CacheKey, NodeId, Shard};
@@ -30,6 +30,8 @@ pub(crate) struct Engine {
     pub(crate) paying: AtomicUsize,
     pub(crate) tasks: TaskTracker,
     pub(crate) holding: Holding,
+    /// It is about to stop, and will pay what is owed by now for the last time.
+    pub(crate) closing: AtomicBool,
     pub(crate) stop: CancellationToken,
     pub(crate) node: NodeId,
     pub(crate) region: Arc<str>,

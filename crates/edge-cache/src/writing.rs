@@ -3,6 +3,7 @@
 //! L2 first, always: memory changes only after the shared store has acknowledged.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cache_core::{
@@ -81,7 +82,7 @@ pub enum Receipt {
         version: Version,
     },
     /// The shared store cannot be reached. This node already behaves as if it had happened; it is published as soon as
-    /// possible.
+    /// possible. A node that shuts down tries for two seconds, and what it still owes then is bounded by the TTL alone.
     Queued,
 }
 
@@ -226,7 +227,7 @@ impl Engine {
                 if policy.offline_writes == OfflineWrites::Queue && put.expect == Expect::Any =>
             {
                 self.owe_keys(shard, vec![key]);
-                Ok(Receipt::Queued)
+                self.queued()
             }
             Err(error) => {
                 if matches!(error, CacheError::Conflict { .. }) {
@@ -267,11 +268,24 @@ impl Engine {
                 }
                 Ok(Receipt::Published { version })
             }
-            Err(CacheError::Unavailable(_) | CacheError::Uncertain(_)) => Ok(Receipt::Queued),
+            Err(CacheError::Unavailable(_) | CacheError::Uncertain(_)) => {
+                drop(debt);
+                self.queued()
+            }
             Err(error) => {
                 debt.keys.clear();
                 Err(error)
             }
+        }
+    }
+
+    /// What to say of something that is owed by now: it is queued, unless this node is shutting down and may have paid its
+    /// last debts already. Asked after it is owed, or it could be owed too late and promised all the same.
+    pub(crate) fn queued(&self) -> Result<Receipt, CacheError> {
+        if self.closing.load(Ordering::SeqCst) {
+            Err(CacheError::Closed)
+        } else {
+            Ok(Receipt::Queued)
         }
     }
 
