@@ -3,6 +3,7 @@
 //! Servers tell each other's addresses inside; from outside, each is reached by a port of its own.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use cache_redis::{Address, Servers, Settings};
@@ -20,6 +21,10 @@ const MASTERS: usize = 3;
 /// machine is.
 const NODE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Where the servers of the first cluster talk to each other. Every cluster has a port of its own: a server inherits the address
+/// of one that is gone, and Valkey introduces itself anew, as to one of its own, to whoever has the address of a lost server.
+const FIRST_BUS: u16 = 17_000;
+
 /// A cluster: the masters first, then the replica of each, as it was when it began.
 pub(crate) struct Cluster {
     pub(crate) servers: Vec<Server>,
@@ -28,7 +33,9 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// A cluster that serves all slots, and whose replicas hold copies.
     pub(crate) async fn start() -> Self {
+        static CLUSTERS: AtomicU16 = AtomicU16::new(0);
         let timeout = NODE_TIMEOUT.as_millis().to_string();
+        let bus = (FIRST_BUS + CLUSTERS.fetch_add(1, Ordering::Relaxed)).to_string();
         let options = [
             "--cluster-enabled",
             "yes",
@@ -37,21 +44,23 @@ impl Cluster {
             // A part that works goes on working.
             "--cluster-require-full-coverage",
             "no",
+            "--cluster-port",
+            &bus,
         ];
         let servers = join_all((0..2 * MASTERS).map(|_| Server::start_with(&options))).await;
         let cluster = Self { servers };
-        cluster.form().await;
+        cluster.form(&bus).await;
         cluster
     }
 
-    async fn form(&self) {
+    async fn form(&self, bus: &str) {
         for (number, server) in self.servers.iter().enumerate() {
             let epoch = (number + 1).to_string();
             server.command(&["CLUSTER", "SET-CONFIG-EPOCH", &epoch]).await;
         }
         for other in &self.servers[1..] {
             self.servers[0]
-                .command(&["CLUSTER", "MEET", &other.inside, "6379"])
+                .command(&["CLUSTER", "MEET", &other.inside, "6379", bus])
                 .await;
         }
         for (number, range) in [("0", "5460"), ("5461", "10922"), ("10923", "16383")]
