@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use cache_core::{Clock, Lane, Moment, SystemClock};
 use edge_cache::{CacheError, EdgeCache, Put, Receipt, Rule, Rules};
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use crate::nodes::{LEASE, NONE, PATIENCE, Pair, bound_passes, eventually, key, read, stale, warm_by};
@@ -61,11 +62,29 @@ async fn s02_a_load_that_an_invalidation_overtook_is_stored_nowhere() {
     let source = Arc::new(AtomicU64::new(1));
     for id in 0..20 {
         source.store(1, Ordering::SeqCst);
-        let loading = load(&pair.far, id, &source, Duration::from_millis(30));
+        let [asked, published] = [(); 2].map(|()| Arc::new(Notify::new()));
+        let loading = async {
+            let (source, asked, published) =
+                (Arc::clone(&source), Arc::clone(&asked), Arc::clone(&published));
+            let key = key(id);
+            let answer = pair.far.get_or_load(&key, move |_| {
+                let (value, asked) = (source.load(Ordering::SeqCst), Arc::clone(&asked));
+                let published = Arc::clone(&published);
+                async move {
+                    if value == 1 {
+                        asked.notify_one();
+                        published.notified().await;
+                    }
+                    Ok::<_, std::io::Error>(value)
+                }
+            });
+            answer.await.expect("loaded").as_deref().copied()
+        };
         let invalidating = async {
-            sleep(Duration::from_millis(10)).await;
+            asked.notified().await;
             source.store(2, Ordering::SeqCst);
             pair.near.invalidate(&key(id)).await.expect("published");
+            published.notify_one();
         };
         let (loaded, ()) = tokio::join!(loading, invalidating);
         assert_eq!(loaded, Some(2), "the loader is asked again");

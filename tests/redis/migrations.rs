@@ -154,11 +154,8 @@ async fn s26_a_shard_that_is_half_way_is_unavailable_and_no_head_is_made_where_i
         .get_or_load(&key(1), |_| async { Ok::<_, std::io::Error>(77) })
         .await;
     loaded.expect("what is in memory, or the source");
-    assert_eq!(
-        moving.left().await.contains(&head),
-        false,
-        "no second head is made where it was"
-    );
+    let left = moving.left().await;
+    assert!(!left.contains(&head), "no second head is made where it was");
     moving.complete().await;
     scene.both_listen_at(1, moving.to, PATIENCE).await;
     scene.works(1_000).await;
