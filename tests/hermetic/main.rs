@@ -14,6 +14,7 @@ mod options;
 mod outages;
 mod panicking_values;
 mod races;
+mod self_checks;
 mod single_flight;
 mod stale;
 mod tags;

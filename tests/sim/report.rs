@@ -50,6 +50,7 @@ pub(crate) fn table(rows: &[Row]) -> Table {
         "understated",
         "G5",
         "stale at the end",
+        "spot checks",
         "bad seeds",
         "oldest",
         "flushes",
@@ -75,6 +76,11 @@ pub(crate) fn table(rows: &[Row]) -> Table {
             breaches(Breach::Understated),
             breaches(Breach::FilledOver),
             breaches(Breach::NeverCaughtUp),
+            format!(
+                "{} of {}",
+                verdict.spot_checks.inconsistent,
+                verdict.spot_checks.inconsistent + verdict.spot_checks.consistent
+            ),
             row.bad.to_string(),
             format!(
                 "{} of {} ms",

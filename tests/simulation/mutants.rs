@@ -16,3 +16,34 @@ fn every_mutant_is_noticed() {
         }
     }
 }
+
+/// Rules without which a node serves from memory what its own log contradicts.
+const TOLD_BY_THE_LOG: [&str; 6] = [
+    "in-flight floor",
+    "seen check",
+    "lease check",
+    "gap repair",
+    "cursor reaches head",
+    "lease from send time",
+];
+
+#[test]
+fn a_nodes_own_spot_checks_notice_what_the_log_contradicts() {
+    for mutant in MUTANTS
+        .iter()
+        .filter(|mutant| TOLD_BY_THE_LOG.contains(&mutant.name))
+    {
+        let scenario = mutant.scenario();
+        let told = |seed: &u64| simulate(&scenario, *seed, Trace::Off).spot_checks.inconsistent > 0;
+        match (1..=SEEDS).find(told) {
+            Some(seed) => println!(
+                "without {}: told by the nodes themselves under seed {seed}",
+                mutant.name
+            ),
+            None => panic!(
+                "no node finds out that {} is missing in {SEEDS} seeds",
+                mutant.name
+            ),
+        }
+    }
+}

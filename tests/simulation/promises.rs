@@ -21,6 +21,10 @@ fn every_promise_holds_under_every_profile() {
         }
         assert!(sum.reads > 500 * SEEDS, "hardly anything was read: {sum:?}");
         assert!(sum.oldest <= TIMING.lease, "{sum:?}");
+        assert!(
+            sum.spot_checks.consistent > SEEDS,
+            "hardly anything was checked: {sum:?}"
+        );
     }
 }
 

@@ -36,6 +36,10 @@ pub struct FleetOptions {
     pub event_queue: usize,
     /// Rules of the protocol; all, unless a mutant is wanted.
     pub rules: Rules,
+    /// One in so many memory hits is compared with the log afterwards; 0 for none.
+    pub spot_checks: u32,
+    /// How often the first node writes canaries, if at all.
+    pub canaries: Option<Duration>,
     /// Is told of every effect.
     pub witness: Option<Arc<dyn Witness>>,
     /// Replaces the nodes' memory.
@@ -56,6 +60,8 @@ impl Default for FleetOptions {
             outbox: 10_000,
             event_queue: 10_000,
             rules: Rules::default(),
+            spot_checks: 1,
+            canaries: None,
             witness: None,
             local: None,
             clock: None,
@@ -155,7 +161,12 @@ impl Fleet {
             .outbox(options.outbox, 8 << 20)
             .event_queue(options.event_queue)
             .hold_tasks(Arc::new(move |task| Box::pin(process.run(Turn::Later, task))))
-            .rules(options.rules);
+            .rules(options.rules)
+            .spot_checks(options.spot_checks);
+        let builder = match options.canaries {
+            Some(every) if index == 0 => builder.canaries(every),
+            _another_node_or_none => builder,
+        };
         register(builder).start()
     }
 

@@ -3,6 +3,7 @@
 //! What it does then is in `cache`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cache_core::{Lane, LocalLimits, Namespace, NodeId, Policy};
 use event_bus::{Coherence, Dispatcher, Driver, Outbox, Replica, Rules, Timing};
@@ -12,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::engine::Engine;
 use crate::holding::Holding;
 use crate::memory::{Memory, NamespaceState};
+use crate::sampling::OneIn;
 use crate::stats::Counters;
 use crate::value::ValueType;
 use crate::{CacheValue, EdgeCache, Ports};
@@ -26,6 +28,8 @@ pub struct EdgeCacheBuilder {
     rules: Rules,
     outbox: Outbox,
     holding: Holding,
+    spot_checks: OneIn,
+    canaries: Option<Duration>,
     namespaces: Vec<NamespaceState>,
 }
 
@@ -41,6 +45,8 @@ impl EdgeCacheBuilder {
             rules: Rules::default(),
             outbox: Outbox::default(),
             holding: Holding::default(),
+            spot_checks: OneIn::default(),
+            canaries: None,
             namespaces: Vec::new(),
         }
     }
@@ -78,6 +84,26 @@ impl EdgeCacheBuilder {
     #[must_use]
     pub fn outbox(mut self, keys: usize, bytes: usize) -> Self {
         self.outbox = Outbox::bounded(keys, bytes);
+        self
+    }
+
+    /// Which share of the memory hits is compared with the log afterwards: one in `hits` of each namespace and thread, rounded
+    /// up to a power of two; 0 for none. Default 1,024. What they come to is in [`Stats::spot_checks`](crate::Stats).
+    ///
+    /// A heartbeat reads the logs of two shards a lane at most, from where the values were current: with the default
+    /// timing four reads a second, whatever the load, and none while there are no hits.
+    #[must_use]
+    pub const fn spot_checks(mut self, hits: u32) -> Self {
+        self.spot_checks = OneIn::of(hits);
+        self
+    }
+
+    /// Lets this node write a canary into every shard that often: an event about nothing, by which every node tells how old
+    /// its view is ([`Stats::canary_age`](crate::Stats)). One node of a deployment is enough. Default: none, since it costs the shared
+    /// store 130 writes each time.
+    #[must_use]
+    pub const fn canaries(mut self, every: Duration) -> Self {
+        self.canaries = Some(every);
         self
     }
 
@@ -186,9 +212,14 @@ impl EdgeCacheBuilder {
             node: self.node,
             region: self.region,
             published: 0.into(),
+            spot_checks: self.spot_checks,
         });
         let paying = engine.holding.of(Arc::clone(&engine).pay_debts());
         engine.tasks.spawn(paying);
+        if let Some(every) = self.canaries {
+            let writing = Arc::clone(&engine).write_canaries(every);
+            engine.tasks.spawn(engine.holding.of(writing));
+        }
         EdgeCache::over(engine)
     }
 }

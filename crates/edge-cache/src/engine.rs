@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::holding::Holding;
 use crate::memory::Memory;
 use crate::ports::Ports;
+use crate::sampling::OneIn;
 
 pub(crate) struct Engine {
     pub(crate) ports: Ports,
@@ -36,6 +37,7 @@ pub(crate) struct Engine {
     pub(crate) node: NodeId,
     pub(crate) region: Arc<str>,
     pub(crate) published: AtomicU64,
+    pub(crate) spot_checks: OneIn,
 }
 
 impl Engine {

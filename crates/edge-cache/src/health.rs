@@ -65,6 +65,8 @@ impl Engine {
         let outbox = self.outbox();
         let (owed, collapses) = (outbox.len(), outbox.collapses());
         drop(outbox);
+        let mut spot_checks = self.lanes[0].spot_check_tally();
+        spot_checks.add(&self.lanes[1].spot_check_tally());
         Stats {
             namespaces: self
                 .memory
@@ -81,6 +83,8 @@ impl Engine {
             published: self.published.load(std::sync::atomic::Ordering::Relaxed),
             owed,
             collapses,
+            spot_checks,
+            canary_age: self.lanes.iter().filter_map(|lane| lane.canary_age()).max(),
         }
     }
 }

@@ -8,6 +8,7 @@
 mod builder;
 mod bulk;
 mod cache;
+mod canary;
 mod clearing;
 mod debts;
 mod engine;
@@ -25,6 +26,7 @@ mod ports;
 mod publish;
 mod reading;
 mod rendezvous;
+mod sampling;
 mod stats;
 mod sync;
 mod value;
@@ -34,7 +36,9 @@ mod writing;
 pub use builder::EdgeCacheBuilder;
 pub use cache::EdgeCache;
 pub use error::{CacheError, LoadError};
-pub use event_bus::{Delivery, EventStream, Filter, Rule, Rules, Subscription, Tally, Timing};
+pub use event_bus::{
+    Delivery, EventStream, Filter, Rule, Rules, SpotCheckTally, Subscription, Tally, Timing,
+};
 pub use fetched::{Fetched, Freshness, Tier};
 pub use health::{Health, Status};
 #[cfg(any(test, feature = "test-util"))]

@@ -70,7 +70,9 @@ impl Engine {
         let now = self.ports.clock.ceiling(end);
         if now < end {
             // Before the answer is made: what can panic after that keeps it out of the registers.
-            namespace.counters.l1_hit();
+            if self.spot_checks.picks(namespace.counters.l1_hit()) {
+                self.spot_check(namespace, key, shard, &entry, lease);
+            }
             let (promise, since) = match namespace.policy.coherence {
                 // The lease runs from the moment of its proof.
                 Kind::EventDriven => (Promise::Current, lease.back(lane.timing().lease)),
@@ -88,6 +90,22 @@ impl Engine {
             return Look::Miss;
         }
         Look::Stale(self.stale(lane.timing().lease, lease, entry))
+    }
+
+    /// Has this hit compared with the log later. What is bounded by its TTL alone promises nothing that could be checked.
+    #[cold]
+    fn spot_check(
+        &self,
+        namespace: &NamespaceState,
+        key: &CacheKey,
+        shard: Shard,
+        entry: &Entry,
+        lease: Moment,
+    ) {
+        if namespace.policy.coherence == Kind::EventDriven {
+            let barrier = &namespace.barrier;
+            self.lane(shard).spot_check(shard, key, barrier, entry, lease);
+        }
     }
 
     #[cold]

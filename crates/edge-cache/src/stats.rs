@@ -3,9 +3,10 @@
 //! They count; ratios and alerts are for whoever reads them.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use cache_core::LocalUsage;
-use event_bus::Tally;
+use event_bus::{SpotCheckTally, Tally};
 
 /// Threads that count hits in a place of their own; the others share one more. A counter with one writer needs no locked
 /// instruction, and a locked one would make every hit wait for the value before the next can begin.
@@ -84,6 +85,12 @@ pub struct Stats {
     pub owed: usize,
     /// Times that owed keys collapsed into the flush of a shard.
     pub collapses: u64,
+    /// What became of the memory hits that were compared with the log afterwards.
+    pub spot_checks: SpotCheckTally,
+    /// How old this node's view is, at most, where a node writes canaries
+    /// ([`EdgeCacheBuilder::canaries`](crate::EdgeCacheBuilder::canaries)): the time since the last one was applied here, of the
+    /// shard where that is longest. `None` while none has come.
+    pub canary_age: Option<Duration>,
 }
 
 impl Stats {
@@ -147,15 +154,18 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
+    /// Counts a hit; returns how many this place had counted before.
     #[inline]
-    pub(crate) fn l1_hit(&self) {
+    pub(crate) fn l1_hit(&self) -> u64 {
         // A thread that is ending counts with the others.
         let mine = STRIPE.try_with(|stripe| stripe.0).unwrap_or(STRIPES);
         let count = &self.hits[mine.min(STRIPES)].0;
         if mine < STRIPES {
-            count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            let before = count.load(Ordering::Relaxed);
+            count.store(before + 1, Ordering::Relaxed);
+            before
         } else {
-            count.fetch_add(1, Ordering::Relaxed);
+            count.fetch_add(1, Ordering::Relaxed)
         }
     }
 
@@ -230,7 +240,7 @@ mod tests {
                 for _thread in 0..STRIPES * 2 {
                     scope.spawn(|| {
                         all_at_once.wait();
-                        (0..1_000).for_each(|_| counters.l1_hit());
+                        (0..1_000).for_each(|_| _ = counters.l1_hit());
                     });
                 }
             });

@@ -13,11 +13,14 @@ use cache_core::{
 };
 use tokio::sync::Notify;
 
+use crate::canaries::Canaries;
 use crate::follower::{Follower, Probe, Source, Tally, Verdict};
 use crate::rules::{Rule, Rules};
+use crate::spot_checks::SpotChecks;
 use crate::{Barriers, Dispatcher, Standing};
 
 mod applying;
+mod checking;
 
 /// The spans of time that the promises are made of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -101,6 +104,8 @@ pub struct Coherence {
     chores_came: Notify,
     progress: Notify,
     last_event: AtomicU64,
+    checks: Mutex<SpotChecks>,
+    canaries: Canaries,
     pub(crate) queued: AtomicUsize,
     pub(crate) connected: AtomicBool,
 }
@@ -151,6 +156,8 @@ impl Coherence {
             chores_came: Notify::new(),
             progress: Notify::new(),
             last_event: AtomicU64::new(0),
+            checks: Mutex::default(),
+            canaries: Canaries::default(),
             queued: AtomicUsize::new(0),
             connected: AtomicBool::new(false),
         }
@@ -389,6 +396,11 @@ impl Coherence {
                 self.observe(of.shard, probe, Source::Bus, of.server, of.head);
             }
         }
+        let (received, mut checks) = (self.clock.now(), self.checks());
+        for (shard, head) in heads.heads.iter().filter_map(|of| Some((of.shard, of.head?))) {
+            checks.saw_head(shard, received, &head);
+        }
+        drop(checks);
         self.progress.notify_waiters();
     }
 

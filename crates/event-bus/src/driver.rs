@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::coherence::{Asked, Chore, Coherence};
 use crate::follower::{Probe, Source};
 use crate::inbox::LaneInbox;
+use crate::spot_checks::Check;
 
 /// Shortest and longest pause before subscribing again.
 const RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
@@ -43,6 +44,7 @@ enum Done {
     Heads(Asked, Result<Heads, BusError>),
     Replay(Shard, Probe, Result<Replay, BusError>),
     Adopt(Shard, Probe, Result<Reply<cache_core::Adopted>, StoreError>),
+    Check(Check, Result<Replay, BusError>),
 }
 
 type Pending = FuturesUnordered<BoxFuture<'static, Done>>;
@@ -128,6 +130,7 @@ impl Driver {
                     }
                     unanswered += 1;
                     pending.push(self.beat(link));
+                    pending.extend(self.coherence.due_checks().into_iter().map(|check| self.check(link, check)));
                 }
                 () = self.coherence.chores_came() => {}
                 // Last, since it may always be ready: a flood of events must not keep answers and heartbeats waiting.
@@ -166,6 +169,7 @@ impl Driver {
                     .observe(shard, &probe, Source::Bus, reply.server, reply.head);
             }
             Done::Replay(shard, ..) | Done::Adopt(shard, ..) => self.coherence.gave_up(shard),
+            Done::Check(check, log) => self.coherence.checked(check, log),
             Done::Heads(..) => {}
         }
     }
@@ -196,6 +200,14 @@ impl Driver {
         Box::pin(async move {
             let replay = within(limit, link.replay(shard, from), || too_late("log")).await;
             Done::Replay(shard, probe, replay)
+        })
+    }
+
+    fn check(&self, link: &Arc<dyn BusLink>, check: Check) -> BoxFuture<'static, Done> {
+        let (link, limit) = (Arc::clone(link), self.coherence.timing().deadline);
+        Box::pin(async move {
+            let log = within(limit, link.replay(check.shard, check.from), || too_late("log")).await;
+            Done::Check(check, log)
         })
     }
 

@@ -11,7 +11,7 @@ use cache_core::{
     Write, decode_value, open,
 };
 use cache_memory::Witness;
-use edge_cache::{Fetched, Freshness, Stats, Tier};
+use edge_cache::{Fetched, Freshness, SpotCheckTally, Stats, Tier};
 
 use super::published::Published;
 
@@ -28,6 +28,8 @@ pub enum Breach {
     Understated,
     /// G5: the shared store was filled with a value older than an invalidation that it had taken before.
     FilledOver,
+    /// A node's own spot checks found that it had served what it should not have.
+    SpotCheck,
     /// The fleet is at rest, and the value is still not the newest.
     NeverCaughtUp,
 }
@@ -95,6 +97,8 @@ pub struct Verdict {
     pub replays: u64,
     /// Times that owed invalidations became the flush of a shard.
     pub collapses: u64,
+    /// What the nodes' own spot checks came to.
+    pub spot_checks: SpotCheckTally,
 }
 
 impl Begun {
@@ -114,6 +118,7 @@ impl Verdict {
         self.flushes += other.flushes;
         self.replays += other.replays;
         self.collapses += other.collapses;
+        self.spot_checks.add(&other.spot_checks);
         for (breach, count) in &other.breaches {
             *self.breaches.entry(*breach).or_default() += count;
         }
@@ -209,6 +214,10 @@ impl Truth {
     /// A node has ended: what it counted is part of the verdict.
     pub(crate) fn ended(&self, stats: &Stats) {
         let verdict = &mut self.state().verdict;
+        verdict.spot_checks.add(&stats.spot_checks);
+        if stats.spot_checks.inconsistent > 0 {
+            *verdict.breaches.entry(Breach::SpotCheck).or_default() += stats.spot_checks.inconsistent;
+        }
         verdict.collapses += stats.collapses;
         for tally in &stats.events {
             verdict.flushes += tally.flushes;

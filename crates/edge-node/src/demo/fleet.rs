@@ -31,6 +31,10 @@ pub const TIMING: Timing = Timing {
     deadline: Duration::from_secs(2),
 };
 
+/// One in so many memory hits of a node is compared with the log: eight times what a node does by itself, since a run is short.
+const SPOT_CHECKS: u32 = 128;
+/// How often the first node writes canaries.
+const CANARIES: Duration = Duration::from_secs(1);
 /// How long a node may take until it follows every shard.
 const READY: Duration = Duration::from_secs(10);
 
@@ -176,7 +180,13 @@ impl Fleet {
             .node(&name)
             .region(region.as_str())
             .timing(TIMING)
-            .event_queue(settings.cache.event_queue_size.get());
+            .event_queue(settings.cache.event_queue_size.get())
+            .spot_checks(SPOT_CHECKS);
+        let builder = if self.nodes.is_empty() {
+            builder.canaries(CANARIES)
+        } else {
+            builder
+        };
         let cache =
             Marketplace::register_with(builder, |class, policy| adapted(class, policy, &settings)).start();
         let market = Marketplace::with_settings(cache, self.records.clone(), market(&settings, region)?);

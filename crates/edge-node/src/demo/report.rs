@@ -53,6 +53,10 @@ pub struct Report {
     pub checks: Vec<Check>,
     /// Where the bookings were decided.
     pub store: &'static str,
+    /// The third judge: the nodes themselves.
+    pub spot_checks: SpotChecks,
+    /// The oldest view that any node had at the end, as its canaries tell.
+    pub canary_age_ms: f64,
 }
 
 /// What became of the bookings.
@@ -148,6 +152,17 @@ pub struct Content {
     pub violations: u64,
 }
 
+/// The third judge: hits that the nodes compared with the log of changes afterwards.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct SpotChecks {
+    /// Hits that lacked nothing they had to know.
+    pub consistent: u64,
+    /// Hits that did.
+    pub inconsistent: u64,
+    /// Hits that the log could not tell of.
+    pub undecided: u64,
+}
+
 /// What the nodes' followers saw.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Events {
@@ -194,6 +209,7 @@ impl Report {
     pub fn holds(&self) -> bool {
         self.staleness.violations == 0
             && self.content.violations == 0
+            && self.spot_checks.inconsistent == 0
             && self.bookings.double == 0
             && self.checks.iter().all(|check| check.kept)
     }
@@ -334,6 +350,8 @@ mod tests {
         stale.staleness.violations = 1;
         let mut untrue = report();
         untrue.content.violations = 1;
+        let mut self_accused = report();
+        self_accused.spot_checks.inconsistent = 1;
         let mut double = report();
         double.bookings.double = 1;
         let mut broken = report();
@@ -343,7 +361,7 @@ mod tests {
             evidence: None,
         });
         assert!(
-            [stale, untrue, double, broken]
+            [stale, untrue, self_accused, double, broken]
                 .iter()
                 .all(|report| !report.holds())
         );

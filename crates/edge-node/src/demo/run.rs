@@ -24,8 +24,8 @@ use super::launch::{
 };
 use super::readers::{Live, Seen};
 use super::report::{
-    Bookings, Check, Content, Delay, Events, Latencies, Latency, Reads, Report, Schedule, Staleness, millis,
-    share,
+    Bookings, Check, Content, Delay, Events, Latencies, Latency, Reads, Report, Schedule, SpotChecks,
+    Staleness, millis, share,
 };
 use super::spans::Spans;
 use super::{checks, content, schedule};
@@ -91,6 +91,7 @@ pub(super) async fn run(args: &DemoArgs, inputs: Inputs, clock: MarketClock) -> 
         .map(|answer| answer.value.states);
     note_memory(&fleet, &mut memory);
     let events = events(&fleet);
+    let (spot_checks, canary_age_ms) = own_findings(&fleet);
     lingering.extend(unless_ended("the nodes", fleet.shutdown()).await);
     if let Err(error) = fleet.backend.clean().await {
         // The report is worth more than a tidy server.
@@ -171,6 +172,8 @@ pub(super) async fn run(args: &DemoArgs, inputs: Inputs, clock: MarketClock) -> 
         },
         checks,
         store: args.store.kind(),
+        spot_checks,
+        canary_age_ms,
     })
 }
 
@@ -270,6 +273,18 @@ fn reads(seen: &Seen) -> Reads {
         values: memory + shared + source,
         failed: seen.failed,
     }
+}
+
+/// What the nodes found out about themselves, and the oldest view among them.
+fn own_findings(fleet: &Fleet) -> (SpotChecks, f64) {
+    let (mut sum, mut oldest) = (SpotChecks::default(), Duration::ZERO);
+    for stats in fleet.nodes.iter().map(|node| node.market.cache().stats()) {
+        sum.consistent += stats.spot_checks.consistent;
+        sum.inconsistent += stats.spot_checks.inconsistent;
+        sum.undecided += stats.spot_checks.undecided;
+        oldest = oldest.max(stats.canary_age.unwrap_or_default());
+    }
+    (sum, millis(oldest))
 }
 
 fn events(fleet: &Fleet) -> Events {

@@ -127,6 +127,19 @@ fn coherence(table: &mut Table, report: &Report) {
         actual,
         Some(content.violations == 0),
     ));
+    let checks = &report.spot_checks;
+    let actual = format!(
+        "{} of {} hits, a sample; oldest canary {:.0} ms",
+        checks.inconsistent,
+        grouped(checks.inconsistent + checks.consistent),
+        report.canary_age_ms
+    );
+    table.add_row(row(
+        "hits that nodes found wrong themselves",
+        none(),
+        actual,
+        Some(checks.inconsistent == 0),
+    ));
     let actual = format!(
         "{} of {} won ({} asked, {} conflicts, {} cancelled)",
         bookings.double,

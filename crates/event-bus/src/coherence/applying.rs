@@ -10,6 +10,7 @@ use std::sync::{Arc, PoisonError};
 use cache_core::{CacheEvent, CacheKey, EventId, EventOp, Head, Record, Seq, Shard, Version};
 
 use super::{Changed, Chore, Coherence};
+use crate::canaries::is_canary;
 use crate::follower::{Effect, Follower};
 
 impl Coherence {
@@ -31,7 +32,7 @@ impl Coherence {
             self.follow_barriers(&follower, generation, &effects);
         }
         let applied = catch_unwind(AssertUnwindSafe(|| {
-            self.apply(&follower, generation, &mut effects)
+            self.apply(shard, &follower, generation, &mut effects)
         }));
         let announced = applied.unwrap_or_else(|_panic| {
             tracing::error!(%shard, "applying an event panicked; the shard is flushed");
@@ -52,7 +53,13 @@ impl Coherence {
         (answer, announced)
     }
 
-    fn apply(&self, follower: &Follower, before: u64, effects: &mut Vec<Effect>) -> Vec<Arc<[u8]>> {
+    fn apply(
+        &self,
+        shard: Shard,
+        follower: &Follower,
+        before: u64,
+        effects: &mut Vec<Effect>,
+    ) -> Vec<Arc<[u8]>> {
         let mut announced = Vec::new();
         let mut latest: BTreeMap<CacheKey, (Seq, Option<Record>)> = BTreeMap::new();
         effects.retain_mut(|effect| {
@@ -62,6 +69,9 @@ impl Coherence {
             match op {
                 EventOp::Changed(keys) => {
                     for changed in keys.drain(..) {
+                        if is_canary(&changed.key) {
+                            self.canaries.came(shard, self.clock.now());
+                        }
                         let slot = latest.entry(changed.key).or_insert((Seq::ZERO, None));
                         if *seq > slot.0 {
                             *slot = (*seq, changed.record);
