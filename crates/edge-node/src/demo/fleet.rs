@@ -40,7 +40,7 @@ const READY: Duration = Duration::from_secs(10);
 
 /// How a node's entries are divided among the classes, in thousandths. Pages are most of what there is; there are as
 /// many order books as price sheets, and few statistics.
-const SHARES: [(&str, u64); 8] = [
+pub const SHARES: [(&str, u64); 8] = [
     ("gpu_availability", 472),
     ("gpu_pricing", 120),
     ("shelf_section", 8),

@@ -6,7 +6,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use marketplace::namespaces::{
     GPU_AVAILABILITY, GPU_PRICING, HISTORICAL_DATA, MARKET_STATS, MEGABYTE, ORDER_BOOK, PROVIDER_STATUS,
-    SHELF_LIST,
+    SHELF_LIST, SHELF_SECTION,
 };
 
 use super::report::{Delay, Report};
@@ -182,19 +182,27 @@ fn grouped(number: u64) -> String {
     text
 }
 
-const LIMITS: [(&str, u64); 7] = [
+const LIMITS: [(&str, u64); 8] = [
     (GPU_AVAILABILITY.name(), GPU_AVAILABILITY.policy().max_bytes),
     (GPU_PRICING.name(), GPU_PRICING.policy().max_bytes),
     (ORDER_BOOK.name(), ORDER_BOOK.policy().max_bytes),
     (PROVIDER_STATUS.name(), PROVIDER_STATUS.policy().max_bytes),
     (MARKET_STATS.name(), MARKET_STATS.policy().max_bytes),
     (HISTORICAL_DATA.name(), HISTORICAL_DATA.policy().max_bytes),
+    (SHELF_SECTION.name(), SHELF_SECTION.policy().max_bytes),
     (SHELF_LIST.name(), SHELF_LIST.policy().max_bytes),
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_class_has_its_limit() {
+        for (class, _) in super::super::fleet::SHARES {
+            assert!(LIMITS.iter().any(|(name, _)| *name == class), "{class}");
+        }
+    }
 
     #[test]
     fn a_missed_target_is_shown_as_missed() {
