@@ -1,3 +1,5 @@
+//! What a log says about a hit, and what nobody can say.
+
 use cache_core::{Barrier, ChangedKey, Lane, Lineage, ServerId, Tag};
 
 use super::*;
