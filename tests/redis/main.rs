@@ -18,5 +18,6 @@ mod processes;
 mod promotions;
 mod proxy;
 mod refusals;
+mod replicas;
 mod sentinel;
 mod server;

@@ -15,6 +15,7 @@ use crate::connection::Connection;
 use crate::failure::{Effect, Failure};
 use crate::line::Line;
 use crate::place::Place;
+use crate::replicas::Replicas;
 use crate::servers::Servers;
 use crate::slots::SlotMap;
 use crate::tier::settled;
@@ -38,6 +39,7 @@ pub(crate) struct Master {
     pub(crate) place: Place,
     /// One for each lane: what is critical never waits behind bulk bytes.
     lines: [Line; Lane::ALL.len()],
+    pub(crate) replicas: Replicas,
 }
 
 impl Master {
@@ -135,6 +137,7 @@ impl Lines {
         };
         Arc::new(Master {
             lines: Lane::ALL.map(line),
+            replicas: Replicas::new(Arc::clone(&self.settings), Arc::clone(&self.entropy)),
             place,
         })
     }
@@ -226,6 +229,10 @@ impl Cluster {
                 state
                     .masters
                     .retain(|address, _| masters.contains(address) || self.seeds.contains(address));
+                for address in map.masters() {
+                    let replicas = map.replicas(address);
+                    self.master(&mut state, address).replicas.are(replicas);
+                }
                 state.map = Some(map);
                 state.doubted = false;
                 Ok(())

@@ -1,4 +1,4 @@
-//! Where a connection leads: to an address, or to whatever server Sentinel calls the master.
+//! Where a connection leads: to an address, to whatever server Sentinel calls the master, or to a replica.
 //!
 //! It keeps no connection: Sentinel is asked anew for each.
 
@@ -21,6 +21,8 @@ pub(crate) enum Place {
     At(Address),
     /// As Sentinel tells.
     Watched(Arc<Sentinel>),
+    /// A server that is read from, whether it takes writes or not.
+    Replica(Address),
 }
 
 impl Place {
@@ -31,11 +33,14 @@ impl Place {
         listener: Option<Listener>,
     ) -> Result<Connection, Failure> {
         let opened = async {
-            let address = match self {
-                Self::At(address) => address.clone(),
-                Self::Watched(sentinel) => master(settings, sentinel).await?,
-            };
-            Connection::open(settings, &address, listener).await
+            match self {
+                Self::At(address) => Connection::open(settings, address, listener).await,
+                Self::Watched(sentinel) => {
+                    let address = master(settings, sentinel).await?;
+                    Connection::open(settings, &address, listener).await
+                }
+                Self::Replica(address) => Connection::open_for_reads(settings, address).await,
+            }
         };
         timeout(settings.connect_timeout, opened)
             .await
@@ -52,7 +57,7 @@ impl Place {
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::At(address) => address.fmt(f),
+            Self::At(address) | Self::Replica(address) => address.fmt(f),
             Self::Watched(sentinel) => write!(f, "the master {:?} of Sentinel", sentinel.master),
         }
     }
