@@ -101,7 +101,7 @@ async fn each_is_found(node: &EdgeCache, ids: std::ops::Range<u64>, more: u64) {
 }
 
 /// Waits until a node has connected to each of these and asks them: nobody is kept waiting for that.
-async fn meets(node: &EdgeCache, replicas: &[Server]) {
+pub(crate) async fn meets(node: &EdgeCache, replicas: &[Server]) {
     for replica in replicas {
         let before = replica.calls("mget").await;
         eventually("the replica is asked", PATIENCE, async || {

@@ -48,6 +48,7 @@ mod masters;
 mod place;
 mod replicas;
 mod script;
+mod sentinel;
 mod servers;
 mod settings;
 mod slots;

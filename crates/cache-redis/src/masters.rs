@@ -111,6 +111,16 @@ impl Masters {
         }
     }
 
+    /// The one master was replaced by the server at this address: a connection to another is not used again.
+    pub(crate) fn leave_all_but(&self, address: &Address, lane: Lane) {
+        if let Self::One(master) = self
+            && let Some(connection) = master.lines[lane.index()].living()
+            && connection.address != *address
+        {
+            connection.end();
+        }
+    }
+
     /// The server at an address that a server of the cluster has told.
     pub(crate) fn at(&self, address: &Address) -> Arc<Master> {
         match self {
