@@ -2,6 +2,8 @@
 //!
 //! It knows two kinds of connections by what is said on them: those that subscribe, and all others.
 
+mod frames;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +14,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
+
+pub(crate) use frames::Events;
+use frames::Frames;
 
 /// What happens to the bytes of one direction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -24,8 +29,12 @@ pub(crate) enum Passage {
     Swallowed,
     /// They arrive this much later.
     Late(Duration),
+    /// So many pass in a second.
+    Narrow(u64),
     /// What the server takes back is kept from the node, and nothing else: it goes on asking, and is answered.
     WithoutTakebacks,
+    /// Events do not pass as they are; all else does.
+    Events(Events),
     /// This many more pass, and then the connection is reset: a frame is cut in the middle.
     CutAfter(usize),
 }
@@ -47,6 +56,8 @@ struct State {
     bus: Weather,
     connections: u64,
     swallowed: u64,
+    /// Events that were lost, doubled or moved.
+    touched: u64,
 }
 
 /// Which connections are meant.
@@ -74,6 +85,7 @@ impl Proxy {
             bus: Weather::default(),
             connections: 0,
             swallowed: 0,
+            touched: 0,
         }));
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, Arc::clone(&state)));
@@ -114,6 +126,11 @@ impl Proxy {
     /// How many channels were taken back without the node being told.
     pub(crate) fn swallowed(&self) -> u64 {
         self.state.borrow().swallowed
+    }
+
+    /// How many events were lost, doubled or put elsewhere.
+    pub(crate) fn touched(&self) -> u64 {
+        self.state.borrow().touched
     }
 
     /// Refuses new connections, or takes them again.
@@ -221,9 +238,12 @@ impl Way {
 
 async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut way: Way) {
     let mut buffer = vec![0; 64 << 10];
-    let mut passed = 0;
+    let (mut passed, mut frames) = (0, Frames::default());
     loop {
         let Some(passage) = way.passage() else { return };
+        if passage == Passage::Open && to.write_all(&frames.rest()).await.is_err() {
+            return;
+        }
         let read = tokio::select! {
             biased;
             changed = way.state.changed() => match changed {
@@ -242,6 +262,9 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut way: Way) {
             None => return,
             Some(Passage::Swallowed) => continue,
             Some(Passage::Late(delay)) => sleep_until(Instant::now() + delay).await,
+            Some(Passage::Narrow(rate)) => {
+                sleep_until(Instant::now() + Duration::from_secs_f64(count as f64 / rate as f64)).await;
+            }
             Some(Passage::WithoutTakebacks) => {
                 let taken;
                 (rest, taken) = without_takebacks(bytes);
@@ -252,6 +275,16 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut way: Way) {
                         false
                     });
                 }
+                bytes = &rest;
+            }
+            Some(Passage::Events(events)) => {
+                let touched;
+                (rest, touched) = frames.pass(bytes, events);
+                // Nobody waits for this: only the count changes.
+                way.tell.send_if_modified(|state| {
+                    state.touched += touched;
+                    false
+                });
                 bytes = &rest;
             }
             Some(Passage::CutAfter(limit)) => {

@@ -83,6 +83,67 @@ async fn a_master_is_found_by_its_name_and_its_successor_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_announced_successor_is_followed_at_once_though_the_old_master_goes_on_answering() {
+    let scene = Scene::start().await;
+    let node = warm(scene.settings("market")).await;
+    for id in 0..20 {
+        node.put(&key(id), id).await.expect("put");
+    }
+    eventually("Sentinel replaces the master", PATIENCE, async || {
+        // It may not yet have heard what its replica has.
+        let _ = scene.sentinel.attempt(&["SENTINEL", "FAILOVER", "market"]).await;
+        scene
+            .replica
+            .text(&["INFO", "replication"])
+            .await
+            .contains("role:master")
+    })
+    .await;
+    let channel = format!("{{test:{}}}:c:0", key(1).shard());
+    eventually("the node listens to the successor", PATIENCE, async || {
+        let answer = scene.replica.command(&["PUBSUB", "SHARDNUMSUB", &channel]).await;
+        let (_, listeners): (String, u64) = redis::from_redis_value(answer).expect("a count");
+        listeners == 1
+    })
+    .await;
+    // Sentinel lets it be for some seconds: nothing had failed, and what is written there would be lost.
+    let old = scene.master.text(&["INFO", "replication"]).await;
+    assert!(
+        old.contains("role:master"),
+        "the node was not told, but refused: {old}"
+    );
+    eventually("the node writes to the successor", PATIENCE, async || {
+        node.put(&key(1), 1_000).await.is_ok()
+    })
+    .await;
+    let stream = format!("{{test:{}}}:e", key(1).shard());
+    let lengths = [&scene.master, &scene.replica].map(async |server: &Server| -> u64 {
+        redis::from_redis_value(server.command(&["XLEN", &stream]).await).expect("a length")
+    });
+    let [old, new] = lengths;
+    assert!(old.await < new.await, "the write is at the successor");
+    bound_passes().await;
+    assert_eq!(stale(&node, 1..2, |_| 1_000).await, NONE);
+    node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_replicas_of_a_watched_master_answer_reads_if_the_settings_allow_it() {
+    let scene = Scene::start().await;
+    let mut settings = scene.settings("market");
+    settings.read_replicas = true;
+    let node = warm(settings).await;
+    for id in 0..20 {
+        node.put(&key(id), id).await.expect("put");
+    }
+    crate::replicas::meets(&node, std::slice::from_ref(&scene.replica)).await;
+    for id in 0..20 {
+        assert_eq!(read(&node, id).await, Some(id));
+    }
+    node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_nobody_watches_is_said() {
     let scene = Scene::start().await;
     let tier = RedisTier::new(scene.settings("unknown")).expect("right settings");

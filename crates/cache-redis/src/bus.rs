@@ -12,8 +12,8 @@ use cache_core::{
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
 
-use crate::RedisTier;
 use crate::failure::Failure;
+use crate::{RedisTier, Servers};
 use parts::Parts;
 
 mod part;
@@ -30,9 +30,16 @@ impl EventBus for RedisTier {
         let parts = Arc::new(Parts::new(self.clone(), lane, inbox));
         parts.mend().await?;
         let mut keeper = JoinSet::new();
-        if self.inner.masters.are_many() {
-            let parts = Arc::clone(&parts);
-            keeper.spawn(async move { parts.keep().await });
+        match &self.inner.settings.servers {
+            Servers::Cluster(_) => {
+                let parts = Arc::clone(&parts);
+                keeper.spawn(async move { parts.keep().await });
+            }
+            Servers::Sentinel(sentinel) => {
+                let (parts, sentinel) = (Arc::clone(&parts), sentinel.clone());
+                keeper.spawn(async move { parts.watch(&sentinel).await });
+            }
+            Servers::Single(_) => {}
         }
         Ok(Arc::new(Link {
             parts,

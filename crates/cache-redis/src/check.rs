@@ -153,17 +153,16 @@ impl RedisTier {
     async fn lacking(&self, connection: &Connection) -> Result<Option<Finding>, Failure> {
         const WHAT: &str = "asking for rights";
         let names = self.names(Shard::barriers(Lane::Bulk));
-        let clustered = match self.inner.masters.are_many() {
-            true => "clustered",
-            false => "",
-        };
-        let arguments = [
+        let mut arguments = vec![
             names.head.clone(),
             names.channel.clone(),
             connection.publishing.publish().into(),
             connection.publishing.subscribe().into(),
-            clustered.into(),
         ];
+        if self.inner.masters.are_many() {
+            arguments.extend(["CLUSTER SLOTS", "ASKING"].map(Vec::from));
+            arguments.extend(self.inner.settings.read_replicas.then(|| Vec::from("READONLY")));
+        }
         let command: Cmd = self.inner.scripts.rights.by_source(&[], &arguments);
         let answer = connection.request(&command, Effect::None, WHAT).await;
         let Value::BulkString(answer) = settled(connection, answer)? else {

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use crate::failure::{Effect, Failure};
 use crate::greeting::{Greeting, Publishing};
+use crate::tier::settled;
 use crate::{Address, Servers, Settings};
 
 /// Takes what a server says unasked. `None` is the end of the connection.
@@ -42,6 +43,39 @@ impl Connection {
         address: &Address,
         listener: Option<Listener>,
     ) -> Result<Self, Failure> {
+        let (connection, takes_writes) = Self::greet(settings, address, listener).await?;
+        if !takes_writes && !matches!(settings.servers, Servers::Cluster(_)) {
+            return Err(Failure::new(
+                ErrorKind::Unavailable,
+                format!(
+                    "connecting to {address}: the server is a replica; name the server that takes writes"
+                ),
+            ));
+        }
+        Ok(connection)
+    }
+
+    /// The same to a server that is read from, whatever it is at the moment.
+    ///
+    /// It is given an identity that no master has: a replica may be led to another history without losing a connection, so
+    /// that its head alone must prove which one it holds.
+    pub(crate) async fn open_for_reads(settings: &Settings, address: &Address) -> Result<Self, Failure> {
+        let (mut connection, _takes_writes) = Self::greet(settings, address, None).await?;
+        if matches!(settings.servers, Servers::Cluster(_)) {
+            let answer = connection
+                .request(&redis::cmd("READONLY"), Effect::None, "connecting to a replica")
+                .await;
+            settled(&connection, answer)?;
+        }
+        connection.server = ServerId(!connection.server.0);
+        Ok(connection)
+    }
+
+    async fn greet(
+        settings: &Settings,
+        address: &Address,
+        listener: Option<Listener>,
+    ) -> Result<(Self, bool), Failure> {
         let what = format!("connecting to {address}");
         let refused = |error| Failure::of(error, Effect::None, &what);
         let ended = Arc::new(AtomicBool::new(false));
@@ -56,13 +90,7 @@ impl Connection {
             };
             return Err(Failure::new(ErrorKind::Rejected, format!("{what}: {right}")));
         }
-        if !greeting.takes_writes && !clustered {
-            return Err(Failure::new(
-                ErrorKind::Unavailable,
-                format!("{what}: the server is a replica; name the server that takes writes"),
-            ));
-        }
-        Ok(Self {
+        let connection = Self {
             wire,
             address: address.clone(),
             server: greeting.server,
@@ -70,7 +98,8 @@ impl Connection {
             response_timeout: settings.response_timeout,
             ended,
             answers: AtomicU64::new(0),
-        })
+        };
+        Ok((connection, greeting.takes_writes))
     }
 
     /// Sends a request and waits for its answer, at most for the response timeout.

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cache_core::{ServerId, Shard};
+use cache_core::{ReadFrom, ServerId, Shard};
 use futures_util::future::join_all;
 use redis::{Cmd, Value};
 use tokio::sync::oneshot;
@@ -16,7 +16,7 @@ use crate::failure::Failure;
 /// Keys in one command, at most: more would keep the server's other clients waiting.
 const MOST: usize = 512;
 
-/// Reads of one lane that were not sent yet.
+/// Reads of one lane, from the same copies, that were not sent yet.
 #[derive(Debug, Default)]
 pub(crate) struct Gathering(Mutex<Vec<Ask>>);
 
@@ -28,7 +28,22 @@ struct Ask {
 }
 
 /// The server that answered, and a value for each name, all of one instant.
-type Answer = Result<(ServerId, Vec<Value>), Failure>;
+#[derive(Debug)]
+pub(crate) struct Values {
+    pub(crate) server: ServerId,
+    pub(crate) values: Vec<Value>,
+    /// Whether a replica told them.
+    pub(crate) by_replica: bool,
+}
+
+type Answer = Result<Values, Failure>;
+
+/// The gatherings of one lane: what must be asked of the master is not sent with what any copy may answer.
+#[derive(Debug, Default)]
+pub(crate) struct Gatherings {
+    any: Gathering,
+    primary: Gathering,
+}
 
 impl Gathering {
     /// Adds a read; tells whether it is the first, who sends for all.
@@ -60,8 +75,18 @@ impl RedisTier {
     /// The values under some names, all of one instant.
     ///
     /// Dropping the future is safe: those who share its command and have no answer yet ask again.
-    pub(crate) async fn values(&self, shard: Shard, names: Vec<Vec<u8>>, what: &str) -> Answer {
-        let gathering = &self.inner.gatherings[shard.lane().index()];
+    pub(crate) async fn values(
+        &self,
+        from: ReadFrom,
+        shard: Shard,
+        names: Vec<Vec<u8>>,
+        what: &str,
+    ) -> Answer {
+        let gatherings = &self.inner.gatherings[shard.lane().index()];
+        let gathering = match from {
+            ReadFrom::Any => &gatherings.any,
+            ReadFrom::Primary => &gatherings.primary,
+        };
         let (names, (sender, mut answer)) = (Arc::from(names), oneshot::channel());
         let ask = Ask {
             shard,
@@ -74,30 +99,32 @@ impl RedisTier {
             let asks = gathering.take();
             std::mem::forget(first);
             let commands = commands(asks, self.inner.masters.are_many());
-            let commands = commands.into_iter().map(|asks| self.send(asks, what));
+            let commands = commands.into_iter().map(|asks| self.send(from, asks, what));
             join_all(commands).await;
         }
         match (&mut answer).await {
             Ok(answer) => answer,
-            Err(_who_sent_went_away) => self.mget(shard, &[&names], what).await,
+            Err(_who_sent_went_away) => self.mget(from, shard, &[&names], what).await,
         }
     }
 
-    async fn send(&self, asks: Vec<Ask>, what: &str) {
+    async fn send(&self, from: ReadFrom, asks: Vec<Ask>, what: &str) {
         let Some(shard) = asks.first().map(|ask| ask.shard) else {
             return;
         };
         let names: Vec<&[Vec<u8>]> = asks.iter().map(|ask| &*ask.names).collect();
-        let mut answer = self
-            .mget(shard, &names, what)
-            .await
-            .map(|(server, values)| (server, values.into_iter()));
+        let answer = self.mget(from, shard, &names, what).await;
+        let mut answer = answer.map(|told| (told.server, told.by_replica, told.values.into_iter()));
         for Ask {
             names, answer: to, ..
         } in asks
         {
             let part = match &mut answer {
-                Ok((server, values)) => Ok((*server, values.by_ref().take(names.len()).collect())),
+                Ok((server, by_replica, values)) => Ok(Values {
+                    server: *server,
+                    values: values.by_ref().take(names.len()).collect(),
+                    by_replica: *by_replica,
+                }),
                 Err(failure) => Err(failure.clone()),
             };
             // Who asked may have gone away.
@@ -105,7 +132,7 @@ impl RedisTier {
         }
     }
 
-    async fn mget(&self, shard: Shard, names: &[&[Vec<u8>]], what: &str) -> Answer {
+    async fn mget(&self, from: ReadFrom, shard: Shard, names: &[&[Vec<u8>]], what: &str) -> Answer {
         let names = names.iter().flat_map(|names| names.iter());
         let (count, bytes) = (names.clone().count(), names.clone().map(Vec::len).sum::<usize>());
         let mut command = Cmd::with_capacity(count + 1, bytes + 4);
@@ -113,8 +140,13 @@ impl RedisTier {
         for name in names {
             command.arg(name.as_slice());
         }
-        match self.read_command(shard, &command, what).await? {
-            (server, Value::Array(values)) if values.len() == count => Ok((server, values)),
+        let told = self.read_from(from, shard, &command, what).await?;
+        match told.value {
+            Value::Array(values) if values.len() == count => Ok(Values {
+                server: told.server,
+                values,
+                by_replica: told.by_replica,
+            }),
             _ => Err(Failure::corrupt(what)),
         }
     }

@@ -3,7 +3,8 @@
 //!
 //! It follows the same rules as the embedded backend: every step of a shard's history is one script. One server that
 //! takes writes, the one that Sentinel names, or a cluster ([`Servers`]), version 7.0 or newer, with users and passwords,
-//! in clear text or over [`Tls`]. Failovers are followed. Values are never read from replicas.
+//! in clear text or over [`Tls`]. Failovers are followed. Values are read from replicas only if
+//! [`Settings::read_replicas`] says so.
 //!
 //! ```no_run
 //! use cache_core::{SharedStore, StoreDescription};
@@ -45,7 +46,9 @@ mod layout;
 mod line;
 mod masters;
 mod place;
+mod replicas;
 mod script;
+mod sentinel;
 mod servers;
 mod settings;
 mod slots;

@@ -80,6 +80,11 @@ impl Line {
         }
     }
 
+    /// The living connection, if there is one.
+    pub(crate) fn living(&self) -> Option<Arc<Connection>> {
+        self.known()?.ok()
+    }
+
     /// What there is without connecting: a living connection, or the failure of a pause that is not over.
     fn known(&self) -> Option<Result<Arc<Connection>, Failure>> {
         let mut state = self.locked();

@@ -15,6 +15,7 @@ use crate::connection::Connection;
 use crate::failure::{Effect, Failure};
 use crate::line::Line;
 use crate::place::Place;
+use crate::replicas::Replicas;
 use crate::servers::Servers;
 use crate::slots::SlotMap;
 use crate::tier::settled;
@@ -38,6 +39,7 @@ pub(crate) struct Master {
     pub(crate) place: Place,
     /// One for each lane: what is critical never waits behind bulk bytes.
     lines: [Line; Lane::ALL.len()],
+    pub(crate) replicas: Replicas,
 }
 
 impl Master {
@@ -109,6 +111,16 @@ impl Masters {
         }
     }
 
+    /// The one master was replaced by the server at this address: a connection to another is not used again.
+    pub(crate) fn leave_all_but(&self, address: &Address, lane: Lane) {
+        if let Self::One(master) = self
+            && let Some(connection) = master.lines[lane.index()].living()
+            && connection.address != *address
+        {
+            connection.end();
+        }
+    }
+
     /// The server at an address that a server of the cluster has told.
     pub(crate) fn at(&self, address: &Address) -> Arc<Master> {
         match self {
@@ -135,6 +147,7 @@ impl Lines {
         };
         Arc::new(Master {
             lines: Lane::ALL.map(line),
+            replicas: Replicas::new(Arc::clone(&self.settings), Arc::clone(&self.entropy)),
             place,
         })
     }
@@ -226,6 +239,10 @@ impl Cluster {
                 state
                     .masters
                     .retain(|address, _| masters.contains(address) || self.seeds.contains(address));
+                for address in map.masters() {
+                    let replicas = map.replicas(address);
+                    self.master(&mut state, address).replicas.are(replicas);
+                }
                 state.map = Some(map);
                 state.doubted = false;
                 Ok(())

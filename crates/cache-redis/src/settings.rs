@@ -32,6 +32,11 @@ pub struct Settings {
     pub reached_at: BTreeMap<Address, Address>,
     /// Encryption; `None` for connections in clear text, the default.
     pub tls: Option<Tls>,
+    /// Whether replicas may answer reads, under a lease and with a head that shows that they lack nothing; the master is asked
+    /// otherwise. Default `false`: every node holds two more connections to each replica, what a replica cannot answer takes two
+    /// round trips, and a read may then lack what was published within the lease. Switch it on where reads of the shared tier are
+    /// more than the masters can bear.
+    pub read_replicas: bool,
     /// Number of the database. Default 0, and 0 in a cluster. Channels carry it too, so that two databases do not hear each
     /// other.
     pub database: u16,
@@ -73,6 +78,7 @@ impl Settings {
             servers,
             reached_at: BTreeMap::new(),
             tls: None,
+            read_replicas: false,
             database: 0,
             username: None,
             password: None,
@@ -186,6 +192,7 @@ impl fmt::Debug for Settings {
             .field("servers", &self.servers)
             .field("reached_at", &self.reached_at)
             .field("tls", &self.tls)
+            .field("read_replicas", &self.read_replicas)
             .field("database", &self.database)
             .field("username", &self.username)
             .field("password", &self.password.as_ref().map(|_| "***"))

@@ -2,7 +2,7 @@
 //!
 //! Pure: it asks nobody, and what it holds may be outdated; the cluster itself says so when it is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crc::{CRC_16_XMODEM, Crc};
 use redis::Value;
@@ -27,6 +27,8 @@ pub(crate) fn slot_of(tag: &str) -> u16 {
 pub(crate) struct SlotMap {
     owners: Vec<u16>,
     masters: Vec<Address>,
+    /// Of each master; a master without any may be missing.
+    replicas: BTreeMap<Address, BTreeSet<Address>>,
 }
 
 impl SlotMap {
@@ -37,16 +39,17 @@ impl SlotMap {
         let mut map = Self {
             owners: vec![NOBODY; SLOTS],
             masters: Vec::new(),
+            replicas: BTreeMap::new(),
         };
         for range in ranges {
             let Value::Array(range) = range else { return None };
-            let [Value::Int(first), Value::Int(last), Value::Array(master), ..] = &range[..] else {
+            let [Value::Int(first), Value::Int(last), master, replicas @ ..] = &range[..] else {
                 return None;
             };
-            let [host, Value::Int(port), ..] = &master[..] else {
-                return None;
-            };
-            let address = Address::new(host_of(host, asked)?, u16::try_from(*port).ok()?);
+            let address = address_of(master, asked)?;
+            // A replica that cannot be read is not asked; the master is.
+            let replicas = replicas.iter().filter_map(|replica| address_of(replica, asked));
+            map.replicas.entry(address.clone()).or_default().extend(replicas);
             let (first, last) = (usize::try_from(*first).ok()?, usize::try_from(*last).ok()?);
             let owner = map.number_of(address);
             map.owners.get_mut(first..=last)?.fill(owner);
@@ -77,6 +80,11 @@ impl SlotMap {
             .collect()
     }
 
+    /// The replicas of a master.
+    pub(crate) fn replicas(&self, master: &Address) -> Vec<Address> {
+        self.replicas.get(master).into_iter().flatten().cloned().collect()
+    }
+
     fn number_of(&mut self, master: Address) -> u16 {
         let known = self.masters.iter().position(|known| *known == master);
         let number = known.unwrap_or_else(|| {
@@ -85,6 +93,15 @@ impl SlotMap {
         });
         u16::try_from(number).unwrap_or(NOBODY)
     }
+}
+
+/// The address in what is told of a server; `None` for what is no such thing.
+fn address_of(server: &Value, asked: &Address) -> Option<Address> {
+    let Value::Array(server) = server else { return None };
+    let [host, Value::Int(port), ..] = &server[..] else {
+        return None;
+    };
+    Some(Address::new(host_of(host, asked)?, u16::try_from(*port).ok()?))
 }
 
 /// A server that does not know its own address tells none: it is where it was asked.
@@ -147,6 +164,7 @@ mod tests {
             assert_eq!(map.owner(slot), owner, "{slot}");
         }
         assert_eq!(map.masters(), BTreeSet::from([&first, &second]));
+        assert_eq!(map.replicas(&first), [Address::new("10.0.0.9", 7009)]);
     }
 
     #[test]

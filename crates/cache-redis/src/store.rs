@@ -24,25 +24,33 @@ use crate::tier::settled;
 
 #[async_trait]
 impl SharedStore for RedisTier {
-    /// The server that takes writes answers, whatever copy would do: this tier knows no other.
+    /// A replica answers only where any copy may, the settings allow it, and it has everything that was asked for: what is
+    /// loaded is no event, so that a replica with every event may still lack a record that the master has.
     async fn read(
         &self,
         shard: Shard,
         keys: &[CacheKey],
-        _from: ReadFrom,
+        from: ReadFrom,
     ) -> Result<Reply<Vec<Option<Record>>>, StoreError> {
         const WHAT: &str = "reading records";
         let names = self.names(shard);
         let mut asked = Vec::with_capacity(keys.len() + 1);
         asked.push(names.head.clone());
         asked.extend(keys.iter().map(|key| names.record(key)));
-        let (server, values) = self.values(shard, asked, WHAT).await?;
-        let head = match values.first() {
-            Some(Value::BulkString(head)) => Some(unpack_head(head).ok_or_else(|| Failure::corrupt(WHAT))?),
-            _ => None,
-        };
-        let answer = head.map(|head| values[1..].iter().map(|value| record(value, &head)).collect());
-        Ok(Reply { server, head, answer })
+        let mut told = self.values(from, shard, asked.clone(), WHAT).await?;
+        let mut read = unpack_read(&told.values);
+        let whole =
+            |read: &Read| matches!(read, Ok((Some(_), Some(records))) if records.iter().all(Option::is_some));
+        if told.by_replica && !whole(&read) {
+            told = self.values(ReadFrom::Primary, shard, asked, WHAT).await?;
+            read = unpack_read(&told.values);
+        }
+        let (head, answer) = read?;
+        Ok(Reply {
+            server: told.server,
+            head,
+            answer,
+        })
     }
 
     async fn begin_fill(
@@ -262,6 +270,18 @@ impl Verdict {
         };
         Ok((verdict, Some(head), rest))
     }
+}
+
+/// The head, and the records under it.
+type Read = Result<(Option<Head>, Option<Vec<Option<Record>>>), Failure>;
+
+fn unpack_read(values: &[Value]) -> Read {
+    let Some(Value::BulkString(head)) = values.first() else {
+        return Ok((None, None));
+    };
+    let head = unpack_head(head).ok_or_else(|| Failure::corrupt("reading records"))?;
+    let records = values[1..].iter().map(|value| record(value, &head));
+    Ok((Some(head), Some(records.collect())))
 }
 
 fn record(value: &Value, head: &Head) -> Option<Record> {

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::connection::Connection;
 use crate::failure::{Effect, Failure, Redirect};
-use crate::gathering::Gathering;
+use crate::gathering::Gatherings;
 use crate::layout::{Layout, Names};
 use crate::masters::Masters;
 use crate::script::{Script, Scripts};
@@ -20,7 +20,7 @@ use crate::{Settings, SettingsError};
 /// The shared store and the event bus of all nodes, on Redis servers. Cheap to clone; all clones share connections.
 ///
 /// Making one connects to nothing, so that a node starts while its servers are down. Connections are made by the first
-/// requests, one for each lane and master, and made anew when they end. Nothing runs in the background but those
+/// requests, one for each lane and master (or replica, where they are read from), and made anew when they end. Nothing runs in the background but those
 /// connections; the last clone ends them when it is dropped, and links of [`EventBus`](cache_core::EventBus) end their own,
 /// and with them the task that keeps a link to a cluster whole.
 ///
@@ -54,7 +54,7 @@ pub(crate) struct Inner {
     pub(crate) scripts: Scripts,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
-    pub(crate) gatherings: [Gathering; Lane::ALL.len()],
+    pub(crate) gatherings: [Gatherings; Lane::ALL.len()],
     pub(crate) masters: Masters,
 }
 

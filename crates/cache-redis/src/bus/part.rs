@@ -91,6 +91,12 @@ impl Part {
         &self.connection
     }
 
+    /// The master was replaced: whatever it says from now on is said to nobody.
+    pub(super) fn leave(&self) {
+        self.connection.end();
+        self.receiver.end();
+    }
+
     pub(super) fn is_alive(&self) -> bool {
         !self.receiver.has_ended() && !self.connection.has_ended()
     }

@@ -15,11 +15,12 @@ use tokio::time::sleep;
 use super::nobody;
 use super::part::Part;
 use super::receiver::Receiver;
-use crate::RedisTier;
 use crate::failure::{Failure, Redirect};
 use crate::layout::Layout;
 use crate::line::pause;
 use crate::masters::Master;
+use crate::sentinel::Watch;
+use crate::{Address, RedisTier, Sentinel};
 
 /// Longest pause between two attempts to make a subscription whole again; the shards that lack are without a lease
 /// meanwhile. As often as a lost subscription is tried anew.
@@ -106,6 +107,39 @@ impl Parts {
             }
             failures = 0;
         }
+    }
+
+    /// Listens to Sentinel: a master that was replaced is left at once, though it may go on answering, by the bus and by the
+    /// requests of this lane. Whoever needs a connection next asks who is the master now.
+    pub(super) async fn watch(&self, sentinel: &Sentinel) {
+        let inner = &self.tier.inner;
+        let mut failures = 0;
+        loop {
+            match Watch::open(&inner.settings, sentinel).await {
+                Ok((mut watch, master)) => {
+                    failures = 0;
+                    let mut master = Some(master);
+                    while let Some(address) = master {
+                        self.leave_all_but(&address);
+                        master = watch.next().await;
+                    }
+                }
+                Err(failure) => {
+                    tracing::debug!(%failure.message, "cannot listen to Sentinel; will try again");
+                }
+            }
+            sleep(pause(&inner.settings, failures, inner.entropy.draw())).await;
+            failures += 1;
+        }
+    }
+
+    fn leave_all_but(&self, master: &Address) {
+        for part in self.living() {
+            if part.connection().address != *master {
+                part.leave();
+            }
+        }
+        self.tier.inner.masters.leave_all_but(master, self.lane);
     }
 
     /// Opens and subscribes what lacks, at all masters at once. Fails when nothing is heard afterwards.

@@ -1,13 +1,14 @@
--- ARGV a key, a channel, publish and subscribe command, 'clustered' or ''. The commands that this user may not use on them, one a line.
+-- ARGV a key, a channel, publish and subscribe command, further commands without keys. The commands that this user may not use on them, one a line.
 local key, channel = ARGV[1], ARGV[2]
 local asked = {
   {'GET', key}, {'MGET', key}, {'SET', key, '', 'PX', '1'}, {'DEL', key}, {'PTTL', key},
   {'XADD', key, '0-1', 'e', ''}, {'XTRIM', key, 'MAXLEN', '1'}, {'XRANGE', key, '-', '+'}, {'TIME'}, {'ROLE'}, {'INFO'},
   {'EVALSHA', 'sha', '0'}, {'MULTI'}, {'EXEC'}, {ARGV[3], channel, ''}, {ARGV[4], channel},
 }
-if ARGV[5] == 'clustered' then
-  asked[#asked + 1] = {'CLUSTER', 'SLOTS'}
-  asked[#asked + 1] = {'ASKING'}
+for i = 5, #ARGV do
+  local words = {}
+  for word in ARGV[i]:gmatch('%S+') do words[#words + 1] = word end
+  asked[#asked + 1] = words
 end
 local lacking = {}
 for _, command in ipairs(asked) do
