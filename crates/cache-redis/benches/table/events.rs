@@ -1,4 +1,4 @@
-//! From a write on one node to its effect on fourteen others, beside a PUBLISH to as many plain subscribers; a burst; and
+//! From a write on one node to its effect on fourteen others, beside a PUBLISH to as many plain subscribers; and
 //! what a node costs that does nothing.
 //!
 //! The plain subscribers use the same client.
@@ -10,12 +10,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, sleep};
 
 use crate::arguments::Arguments;
-use crate::nodes::{Node, client, key, node, plain, value};
+use crate::burst;
+use crate::nodes::{client, key, node, plain, value};
 use crate::table::{Table, percentiles};
 
 const OTHERS: usize = 14;
-
-const BURST: usize = 20_000;
 
 pub(crate) async fn measure(arguments: &Arguments, table: &mut Table) {
     let settings = &arguments.settings;
@@ -55,19 +54,11 @@ pub(crate) async fn measure(arguments: &Arguments, table: &mut Table) {
     let ([p50, p99], [plain50, plain99]) = (percentiles(ours), percentiles(theirs));
     table.compare("write to its effect on 14 other nodes, p50", "us", p50, plain50);
     table.compare("write to its effect on 14 other nodes, p99", "us", p99, plain99);
-    for other in others.drain(1..) {
+    for other in others {
         other.cache.shutdown().await;
     }
-    heard.truncate(1);
-    burst(
-        &writer,
-        &mut others[0],
-        table,
-        &mut plain,
-        &channel,
-        &mut heard[0],
-    )
-    .await;
+    burst::measure(arguments, &writer, table).await;
+    writer.cache.shutdown().await;
 }
 
 async fn subscriber(arguments: &Arguments, channel: &str) -> UnboundedReceiver<Instant> {
@@ -80,61 +71,6 @@ async fn subscriber(arguments: &Arguments, channel: &str) -> UnboundedReceiver<I
         while messages.next().await.is_some() && sender.send(Instant::now()).is_ok() {}
     });
     receiver
-}
-
-/// As fast as one writer can: how fast the receiver is through with it.
-async fn burst(
-    writer: &Node,
-    other: &mut Node,
-    table: &mut Table,
-    plain: &mut redis::aio::MultiplexedConnection,
-    channel: &str,
-    heard: &mut UnboundedReceiver<Instant>,
-) {
-    let keys: Vec<_> = (0..BURST).map(|id| key(id % 5_000)).collect();
-    let began = Instant::now();
-    let sending = async {
-        for keys in keys.chunks(500) {
-            for receipt in
-                futures_util::future::join_all(keys.iter().map(|key| writer.cache.invalidate(key))).await
-            {
-                receipt.expect("published");
-            }
-        }
-    };
-    let hearing = async {
-        for _ in 0..BURST {
-            other.superseded.recv().await.expect("a node lives");
-        }
-    };
-    tokio::join!(sending, hearing);
-    let ours = BURST as f64 / began.elapsed().as_secs_f64();
-    let began = Instant::now();
-    let sending = async {
-        for _ in 0..BURST / 500 {
-            let mut pipe = redis::pipe();
-            for _ in 0..500 {
-                pipe.cmd("PUBLISH")
-                    .arg(channel)
-                    .arg(&b"pages:id=1234"[..])
-                    .ignore();
-            }
-            pipe.exec_async(plain).await.expect("published");
-        }
-    };
-    let hearing = async {
-        for _ in 0..BURST {
-            heard.recv().await.expect("a subscriber lives");
-        }
-    };
-    tokio::join!(sending, hearing);
-    let theirs = BURST as f64 / began.elapsed().as_secs_f64();
-    table.compare(
-        "burst of 20,000 invalidations, sent and applied",
-        "a second",
-        ours,
-        theirs,
-    );
 }
 
 /// Commands that the server ran for 15 nodes that do nothing.

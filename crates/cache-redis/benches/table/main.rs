@@ -3,6 +3,7 @@
 //! Ratios are what it is for; the times themselves are the machine's. It judges nothing.
 
 mod arguments;
+mod burst;
 mod events;
 mod nodes;
 mod reads;
