@@ -10,17 +10,31 @@ pub(crate) struct Arguments {
     pub(crate) json: bool,
     /// Repetitions of what is measured one by one.
     pub(crate) rounds: usize,
+    only: Option<String>,
 }
+
+/// What can be measured alone.
+pub(crate) const PARTS: [&str; 4] = ["reads", "writes", "events", "burst"];
 
 impl Arguments {
     pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let (mut url, mut json, mut rounds) = (None, false, 5_000);
+        let (mut url, mut only, mut json, mut rounds) = (None, None, false, 5_000);
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--bench" => {}
                 "--json" => json = true,
                 "--quick" => rounds = 500,
                 "--url" => url = words.next(),
+                "--only" => {
+                    let part = words.next().unwrap_or_default();
+                    if !PARTS.contains(&&*part) {
+                        return Err(format!(
+                            "--only {part} names none of {}; {USAGE}",
+                            PARTS.join(", ")
+                        ));
+                    }
+                    only = Some(part);
+                }
                 other => return Err(format!("unknown argument {other}; {USAGE}")),
             }
         }
@@ -33,8 +47,15 @@ impl Arguments {
             settings: settings.with_prefix(format!("bench-{}", std::process::id())),
             json,
             rounds,
+            only,
         })
+    }
+
+    /// Whether this part is to be measured.
+    pub(crate) fn wants(&self, part: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == part)
     }
 }
 
-const USAGE: &str = "usage: cargo xtask bench redis -- --url redis://host:port [--quick] [--json]";
+const USAGE: &str =
+    "usage: cargo xtask bench redis -- --url redis://host:port [--quick] [--only PART] [--json]";

@@ -19,9 +19,10 @@ use crate::table::Table;
 const BURST: usize = 20_000;
 const BATCH: usize = 500;
 
-pub(crate) async fn measure(arguments: &Arguments, writer: &Node, table: &mut Table) {
+pub(crate) async fn measure(arguments: &Arguments, table: &mut Table) {
+    let writer = node(&arguments.settings).await;
     let (ours, theirs) = (
-        nodes_rate(arguments, writer).await,
+        nodes_rate(arguments, &writer).await,
         subscribers_rate(arguments).await,
     );
     table.compare("burst of 20,000 invalidations, applied", "a second", ours, theirs);

@@ -10,7 +10,6 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, sleep};
 
 use crate::arguments::Arguments;
-use crate::burst;
 use crate::nodes::{client, key, node, plain, value};
 use crate::table::{Table, percentiles};
 
@@ -57,7 +56,6 @@ pub(crate) async fn measure(arguments: &Arguments, table: &mut Table) {
     for other in others {
         other.cache.shutdown().await;
     }
-    burst::measure(arguments, &writer, table).await;
     writer.cache.shutdown().await;
 }
 

@@ -10,7 +10,7 @@ mod reads;
 mod table;
 mod writes;
 
-use arguments::Arguments;
+use arguments::{Arguments, PARTS};
 use table::Table;
 
 fn main() {
@@ -27,9 +27,15 @@ fn main() {
         .expect("a runtime");
     let mut table = Table::default();
     runtime.block_on(async {
-        reads::measure(&arguments, &mut table).await;
-        writes::measure(&arguments, &mut table).await;
-        events::measure(&arguments, &mut table).await;
+        for part in PARTS.into_iter().filter(|part| arguments.wants(part)) {
+            match part {
+                "reads" => reads::measure(&arguments, &mut table).await,
+                "writes" => writes::measure(&arguments, &mut table).await,
+                "events" => events::measure(&arguments, &mut table).await,
+                "burst" => burst::measure(&arguments, &mut table).await,
+                _ => unreachable!("every part is measured by its module"),
+            }
+        }
     });
     println!(
         "{}",
