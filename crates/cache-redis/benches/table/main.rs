@@ -1,11 +1,12 @@
 //! The cache over Redis beside the plain client, in one run: `cargo xtask bench redis -- --url redis://127.0.0.1:6379`.
 //!
-//! Ratios are what it is for; the times themselves are the machine's. It judges nothing.
+//! Ratios are what it is for; the times themselves are the machine's. It judges none of them.
 
 mod arguments;
 mod events;
 mod nodes;
 mod reads;
+mod repairs;
 mod table;
 mod writes;
 
@@ -26,9 +27,12 @@ fn main() {
         .expect("a runtime");
     let mut table = Table::default();
     runtime.block_on(async {
-        reads::measure(&arguments, &mut table).await;
-        writes::measure(&arguments, &mut table).await;
-        events::measure(&arguments, &mut table).await;
+        if !arguments.only_repairs {
+            reads::measure(&arguments, &mut table).await;
+            writes::measure(&arguments, &mut table).await;
+            events::measure(&arguments, &mut table).await;
+        }
+        repairs::measure(&arguments, &mut table).await;
     });
     println!(
         "{}",
