@@ -6,6 +6,7 @@ mod bookings;
 mod bookings_demo;
 mod bookings_stress;
 mod cluster;
+mod commands;
 mod conformance;
 mod connections;
 mod encryption;

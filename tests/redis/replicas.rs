@@ -10,7 +10,8 @@ use edge_cache::EdgeCache;
 use redis::Value;
 
 use crate::cluster::Cluster;
-use crate::nodes::{NONE, PATIENCE, bound_passes, cold, eventually, key, read, stale, warm};
+use crate::nodes::{NONE, PATIENCE, bound_passes, cold, eventually, key, read, stale, through, warm};
+use crate::proxy::{Kind, Passage, Proxy};
 use crate::server::Server;
 
 /// Keys that a node has not in memory.
@@ -142,6 +143,21 @@ async fn a_replica_answers_reads_if_the_settings_allow_it_and_only_then() {
         "the replica answered {answered} of 40 reads"
     );
     plain.shutdown().await;
+    scene.shutdown(reader).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_has_all_a_node_knows_is_believed_and_the_master_is_not_asked() {
+    let scene = Scene::start().await;
+    let proxy = Proxy::to(&scene.master).await;
+    let mut settings = through(&proxy);
+    (settings.read_replicas, settings.reached_at) = (true, scene.settings().reached_at);
+    let reader = warm(settings).await;
+    meets(&reader, std::slice::from_ref(&scene.replica)).await;
+    // The events go on; whoever asks the master for a value would wait in vain.
+    proxy.weather(Kind::Data, Passage::Open, Passage::Frozen);
+    each_is_found(&reader, KEYS, 0).await;
+    proxy.calm();
     scene.shutdown(reader).await;
 }
 

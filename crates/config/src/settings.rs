@@ -37,18 +37,20 @@ settings! {
         /// Whether connections to Redis are encrypted with TLS.
         ssl: Switch = "off" { staging: "on", production: "on" };
         /// Most connections that this node opens to Redis. 20 serve a small node; production expects
-        /// more traffic.
+        /// more traffic. The shared tier has four to each master, and refuses to start with fewer.
         max_connections: NonZeroUsize = "20" { production: "50" };
         /// How long one command may take before it counts as failed. Production waits longer, since
-        /// there a failed command is dearer than a slow one.
+        /// there a failed command is dearer than a slow one. The shared tier waits for a second at most, so that
+        /// two attempts fit into a lease.
         socket_timeout: Duration = "5s" { production: "10s" };
-        /// How long opening a connection may take before it counts as failed.
+        /// How long opening a connection may take before it counts as failed. The shared tier waits for a
+        /// second at most.
         socket_connect_timeout: Duration = "5s" { production: "10s" };
         /// Whether a command that timed out is tried once more. On, since a lost packet is commoner than a
-        /// lost server.
+        /// lost server. The shared tier decides for itself: a read is sent again over a new connection, a write never.
         retry_on_timeout: Switch = "on";
         /// How often an idle connection is checked. 30 s notices a dead connection before most firewalls drop
-        /// it.
+        /// it. The shared tier checks its connections more often, with the heartbeats of its leases.
         health_check_interval: Duration = "30s";
         /// First node of a Redis Cluster, from which the others are discovered.
         /// When given, the cluster is used instead of `redis.host`.
@@ -138,7 +140,8 @@ settings! {
 
     /// How much work goes on at once.
     "CACHE" performance: Performance {
-        /// Connections to Redis kept open while idle; at most `redis.max_connections`.
+        /// Connections to Redis kept open while idle; at most `redis.max_connections`. The shared tier keeps all of its
+        /// connections, and no pool.
         connection_pool_size: NonZeroUsize = "10";
         /// Most events kept for later while Redis can not be reached. 10,000 outlast more than a minute
         /// at 150 events a second.

@@ -18,8 +18,8 @@ pub use store::StoreChoice;
 
 /// An edge node of the GPU marketplace.
 ///
-/// Exit codes: 0 done and everything checked holds; 1 the demonstration found a broken promise; 2 wrong flags, wrong
-/// settings, or a file that cannot be read or written.
+/// Exit codes: 0 done and everything checked holds; 1 the demonstration found a broken promise, or the check of the servers
+/// something that should be changed; 2 wrong flags, wrong settings, or a file or server that cannot be reached.
 #[derive(Debug, Parser)]
 #[command(name = "edge-node", version)]
 pub struct Cli {
@@ -33,6 +33,15 @@ pub struct Cli {
 pub enum Command {
     /// Checks the settings and shows what is in force
     Config(Box<ConfigArgs>),
+    /// Reports on the Redis servers of the settings: their version, and what endangers the cache there
+    Check(Box<ServersArgs>),
+    /// Lists what a deployment owns in the Redis servers of the settings
+    Owned(Box<ServersArgs>),
+    /// Removes what a deployment owns in the Redis servers of the settings
+    ///
+    /// Nodes that still use it drop what they hold in memory and begin anew. Values end with their lives; until then nobody
+    /// reads them.
+    Forget(Box<ForgetArgs>),
     /// Brings a database for bookings to this program's schema
     ///
     /// Nothing else ever changes a schema: a node whose database is of another version refuses to start and names this
@@ -55,6 +64,39 @@ pub struct ConfigArgs {
     /// Prints every setting with its value and origin, secrets redacted; without it the settings are only checked
     #[arg(long)]
     pub show: bool,
+    /// The settings.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+}
+
+/// What follows `edge-node check` and `edge-node owned`.
+#[derive(Debug, Args)]
+pub struct ServersArgs {
+    /// The deployment: what it owns in the servers begins with this
+    #[arg(long, value_name = "PREFIX", default_value = "edge")]
+    pub prefix: String,
+    /// The settings.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+}
+
+/// What follows `edge-node forget`.
+#[derive(Debug, Args)]
+pub struct ForgetArgs {
+    /// The deployment: what begins with this is removed
+    #[arg(long, value_name = "PREFIX")]
+    pub prefix: String,
+    /// Removes it; without this, it is only said what would be removed
+    #[arg(long)]
+    pub yes: bool,
+    /// The settings.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+}
+
+/// Where settings come from, besides the environment.
+#[derive(Debug, Args)]
+pub struct SettingsArgs {
     /// A YAML file with settings; the environment and the flags override it
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,

@@ -4,6 +4,7 @@
 //! that owns it. What is here chooses adapters, hands them in, starts and stops tasks, and reports.
 //!
 //! * `edge-node config --show` prints the settings in force and where each comes from.
+//! * `edge-node check` reports on the Redis servers of the settings; `owned` and `forget` list and remove what a deployment owns.
 //! * `edge-node migrate --store postgres://...` makes the schema that bookings are kept in; nothing else does.
 //! * `edge-node demo` runs a fleet of nodes on the embedded backend or on Redis, books and cancels GPUs while every node answers
 //!   queries, and proves from the outside that no answer was staler than the bound and no GPU was booked twice.
@@ -13,8 +14,8 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | done; for the demonstration: everything it checks holds, also when it was interrupted by ctrl-c |
-//! | 1 | the demonstration found a stale read, a double booking or another broken promise |
-//! | 2 | wrong flags, wrong settings, or a file that cannot be read or written |
+//! | 1 | the demonstration found a stale read, a double booking or another broken promise; or `check` found something to change |
+//! | 2 | wrong flags, wrong settings, or a file or server that cannot be reached |
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -24,7 +25,9 @@ use clap::Parser as _;
 
 pub mod cli;
 pub mod demo;
+mod servers;
 mod settings;
+pub mod shared_tier;
 pub mod stores;
 
 use cli::{Cli, Command};
@@ -34,7 +37,7 @@ use cli::{Cli, Command};
 pub enum Ending {
     /// All is well: exit code 0.
     Well,
-    /// A promise was found broken: exit code 1.
+    /// A promise was found broken, or a server that should be changed: exit code 1.
     Broken,
     /// The request could not be carried out: exit code 2.
     Refused,
@@ -68,16 +71,30 @@ pub fn end(
         Err(wrong) => return told(err, &wrong.render().to_string(), Ending::Refused),
     };
     match cli.command {
-        Command::Config(args) => match settings::load(&args, environment) {
+        Command::Config(args) => match settings::load(&args.settings, environment) {
             Ok(loaded) if args.show => told(out, &loaded.show(), Ending::Well),
             Ok(_) => told(out, "all settings are in order\n", Ending::Well),
             Err(problem) => told(err, &format!("{problem}\n"), Ending::Refused),
         },
+        Command::Check(args) => answered(out, err, servers::check(&args, collected(environment))),
+        Command::Owned(args) => answered(out, err, servers::owned(&args, collected(environment))),
+        Command::Forget(args) => answered(out, err, servers::forget(&args, collected(environment))),
         Command::Migrate(args) => match stores::migrate(&args) {
             Ok(done) => told(out, &done, Ending::Well),
             Err(problem) => told(err, &format!("{problem}\n"), Ending::Refused),
         },
         Command::Demo(args) => demo::command(&args, out, err),
+    }
+}
+
+fn collected(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<(OsString, OsString)> {
+    environment.into_iter().collect()
+}
+
+fn answered(out: &mut dyn Write, err: &mut dyn Write, answer: Result<(String, Ending), String>) -> Ending {
+    match answer {
+        Ok((text, ending)) => told(out, &text, ending),
+        Err(problem) => told(err, &format!("{problem}\n"), Ending::Refused),
     }
 }
 

@@ -6,14 +6,14 @@ use std::ffi::OsString;
 
 use config::{Loaded, Overrides, Sources};
 
-use crate::cli::ConfigArgs;
+use crate::cli::SettingsArgs;
 
 /// Reads every layer.
 ///
 /// # Errors
 /// What is wrong with the settings, all of it, or that the file cannot be read.
 pub(crate) fn load(
-    args: &ConfigArgs,
+    args: &SettingsArgs,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Loaded, String> {
     let mut sources = Sources::new().environment(environment.into_iter().map(as_text));

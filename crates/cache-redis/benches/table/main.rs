@@ -1,12 +1,13 @@
 //! The cache over Redis beside the plain client, in one run: `cargo xtask bench redis -- --url redis://127.0.0.1:6379`.
 //!
-//! Ratios are what it is for; the times themselves are the machine's. It judges nothing.
+//! Ratios are what it is for; the times themselves are the machine's. It judges none of them.
 
 mod arguments;
 mod burst;
 mod events;
 mod nodes;
 mod reads;
+mod repairs;
 mod table;
 mod writes;
 
@@ -33,6 +34,7 @@ fn main() {
                 "writes" => writes::measure(&arguments, &mut table).await,
                 "events" => events::measure(&arguments, &mut table).await,
                 "burst" => burst::measure(&arguments, &mut table).await,
+                "repairs" => repairs::measure(&arguments, &mut table).await,
                 _ => unreachable!("every part is measured by its module"),
             }
         }

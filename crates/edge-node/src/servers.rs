@@ -1,0 +1,119 @@
+//! The commands about the servers of the settings: what endangers the cache there, what a deployment owns, and removing it.
+//!
+//! They read and write no value.
+
+use std::ffi::OsString;
+
+use cache_redis::{Owned, RedisTier, Report, Servers};
+use comfy_table::Table;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+
+use crate::Ending;
+use crate::cli::{ForgetArgs, ServersArgs, SettingsArgs};
+use crate::settings::load;
+use crate::shared_tier::redis_settings;
+
+/// What is said, and what the program ends with; a refusal is said to another stream.
+type Answer = Result<(String, Ending), String>;
+
+/// The environment, as it was handed in.
+type Environment = Vec<(OsString, OsString)>;
+
+/// Reaches the servers and reports on them.
+///
+/// # Errors
+/// When settings are wrong, or a server cannot be asked.
+pub(crate) fn check(args: &ServersArgs, environment: Environment) -> Answer {
+    let tier = tier(&args.settings, &args.prefix, environment)?;
+    let report = on_runtime(tier.check())?;
+    let ending = match report.findings() {
+        [] => Ending::Well,
+        _ => Ending::Broken,
+    };
+    Ok((format!("{}\n", reported(&tier, &report)), ending))
+}
+
+/// Lists what a deployment owns.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn owned(args: &ServersArgs, environment: Environment) -> Answer {
+    let tier = tier(&args.settings, &args.prefix, environment)?;
+    let owned = on_runtime(tier.owned())?;
+    let listed = match &owned[..] {
+        [] => format!("nothing there has the prefix {}\n", args.prefix),
+        owned => format!("{}\n", listed(owned)),
+    };
+    Ok((listed, Ending::Well))
+}
+
+/// Removes what a deployment owns, if that was confirmed.
+///
+/// # Errors
+/// As [`check`], and when it was not confirmed.
+pub(crate) fn forget(args: &ForgetArgs, environment: Environment) -> Answer {
+    let tier = tier(&args.settings, &args.prefix, environment)?;
+    let (count, prefix) = (on_runtime(tier.owned())?.len(), &args.prefix);
+    if !args.yes {
+        return Err(format!(
+            "{} would lose {count} shards of {prefix}, and every node that uses them what it holds in memory; nothing was \
+             removed: add --yes",
+            place(&tier)
+        ));
+    }
+    on_runtime(tier.forget())?;
+    Ok((format!("removed {count} shards of {prefix}\n"), Ending::Well))
+}
+
+fn tier(args: &SettingsArgs, prefix: &str, environment: Environment) -> Result<RedisTier, String> {
+    let settings = load(args, environment)?.settings;
+    RedisTier::new(redis_settings(&settings, prefix)?).map_err(|error| error.to_string())
+}
+
+fn on_runtime<T>(asked: impl Future<Output = Result<T, cache_core::StoreError>>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("the runtime cannot be started: {error}"))?;
+    runtime.block_on(asked).map_err(|error| error.to_string())
+}
+
+fn reported(tier: &RedisTier, report: &Report) -> Table {
+    let mut table = table();
+    table.add_row(["servers", &place(tier)]);
+    table.add_row(["prefix", &tier.settings().prefix]);
+    table.add_row(["version", report.version()]);
+    for finding in report.findings() {
+        table.add_row(["to change", &finding.to_string()]);
+    }
+    if report.findings().is_empty() {
+        table.add_row(["to change", "nothing"]);
+    }
+    table
+}
+
+fn listed(owned: &[Owned]) -> Table {
+    let mut table = table();
+    table.set_header(["shard", "events in its log"]);
+    for Owned { shard, logged } in owned {
+        table.add_row([shard.to_string(), logged.to_string()]);
+    }
+    table
+}
+
+fn table() -> Table {
+    let mut table = Table::new();
+    table.load_preset(UTF8_FULL_CONDENSED);
+    table
+}
+
+fn place(tier: &RedisTier) -> String {
+    match &tier.settings().servers {
+        Servers::Single(address) => address.to_string(),
+        Servers::Cluster(seeds) => {
+            let seeds: Vec<_> = seeds.iter().map(ToString::to_string).collect();
+            format!("the cluster of {}", seeds.join(", "))
+        }
+        other => format!("{other:?}"),
+    }
+}
