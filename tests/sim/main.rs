@@ -98,14 +98,11 @@ fn mutants(arguments: &Arguments) -> bool {
     let seeds = arguments.seeds();
     let mut rows = Vec::new();
     for mutant in MUTANTS {
-        let scenario = mutant.scenario();
         let bar = bar(mutant.name, arguments.seeds);
         let noticed = seeds
             .clone()
-            .map(|seed| (seed, simulate(&scenario, seed, Trace::Off)));
-        let noticed = noticed
             .inspect(|_| bar.inc(1))
-            .find(|(_, verdict)| !verdict.breaches.is_empty());
+            .find_map(|seed| Some((seed, mutant.noticed_by(seed)?)));
         bar.finish_and_clear();
         rows.push((
             mutant,

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_core::{Clock, LocalStores, SharedStore, SystemEntropy};
+use cache_core::{Clock, EventBus, LocalStores, SharedStore, SystemEntropy};
 use cache_l1::MemoryStores;
 use cache_memory::{Hub, Witness};
 use edge_cache::{EdgeCache, EdgeCacheBuilder, Ports, Rules, Timing};
@@ -48,6 +48,8 @@ pub struct FleetOptions {
     pub clock: Option<Wrap<dyn Clock>>,
     /// Replaces the nodes' way to the shared store.
     pub shared: Option<Wrap<dyn SharedStore>>,
+    /// Replaces the nodes' way to the events.
+    pub bus: Option<Wrap<dyn EventBus>>,
 }
 
 impl Default for FleetOptions {
@@ -66,6 +68,7 @@ impl Default for FleetOptions {
             local: None,
             clock: None,
             shared: None,
+            bus: None,
         }
     }
 }
@@ -148,7 +151,7 @@ impl Fleet {
         let mut ports = Ports::new(
             wrapped(&options.local, Arc::new(MemoryStores)),
             wrapped(&options.shared, endpoint.clone()),
-            endpoint,
+            wrapped(&options.bus, endpoint),
         );
         ports.clock = wrapped(&options.clock, self.clock.clone());
         let place = ((index as u64 + 1) << 48) ^ (life << 32);

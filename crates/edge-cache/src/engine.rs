@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cache_core::{CacheKey, NodeId, Shard};
-use event_bus::{Coherence, Dispatcher, Outbox, Source};
+use event_bus::{Coherence, Dispatcher, Outbox, Rule, Source};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -54,7 +54,8 @@ impl Engine {
 
     /// Whether this node still owes the shared store an invalidation of this key.
     pub(crate) fn owes(&self, shard: Shard, key: &CacheKey) -> bool {
-        self.owing() && self.outbox().owes(shard, key)
+        let bypassed = self.lane(shard).rules().hold(Rule::OwedKeysAreBypassed);
+        bypassed && self.owing() && self.outbox().owes(shard, key)
     }
 
     /// Whether this node still owes one of these barriers of the shard's lane.

@@ -6,6 +6,8 @@ use std::collections::HashMap;
 
 use cache_core::{Barrier, BarrierStamp, CacheKey, Head, Lineage, Seq};
 
+use crate::rules::{Rule, Rules};
+
 /// Barriers remembered one by one. With more, the table starts over and older values are checked against the store.
 const REMEMBERED: usize = 65_536;
 
@@ -43,9 +45,17 @@ pub struct Barriers {
     /// Everything up to here has been seen.
     cursor: Seq,
     raised: HashMap<CacheKey, Seq>,
+    rules: Rules,
 }
 
 impl Barriers {
+    pub(crate) fn under(rules: Rules) -> Self {
+        Self {
+            rules,
+            ..Self::default()
+        }
+    }
+
     /// Starts over at this head: on first contact, in a new lineage, or after missed events.
     pub fn reset(&mut self, head: &Head) {
         *self = Self {
@@ -54,6 +64,7 @@ impl Barriers {
             floor: head.floor,
             cursor: head.seq,
             raised: HashMap::new(),
+            rules: self.rules,
         };
     }
 
@@ -70,7 +81,9 @@ impl Barriers {
             self.complete_since = self.cursor.max(seq).max(newest.unwrap_or_default());
         }
         let known = self.raised.entry(key).or_insert(seq);
-        *known = (*known).max(seq);
+        if seq > *known || !self.rules.hold(Rule::BarriersOnlyRise) {
+            *known = seq;
+        }
     }
 
     /// Everything up to `cursor` has been seen, and the shard's floor is this.

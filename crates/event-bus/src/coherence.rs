@@ -149,7 +149,7 @@ impl Coherence {
             dispatcher,
             shards: (0..count).map(|_| Mutex::new(follower())).collect(),
             views: (0..count).map(|_| View::default()).collect(),
-            barriers: RwLock::default(),
+            barriers: RwLock::new(Barriers::under(rules)),
             epoch: AtomicU64::new(1),
             server_time: Mutex::new(None),
             chores: Mutex::default(),
@@ -166,6 +166,11 @@ impl Coherence {
     /// The lane.
     pub const fn lane(&self) -> Lane {
         self.lane
+    }
+
+    /// The rules it is under.
+    pub const fn rules(&self) -> Rules {
+        self.rules
     }
 
     /// The spans its promises are made of.
@@ -200,6 +205,15 @@ impl Coherence {
     #[inline]
     pub fn generation(&self, shard: Shard) -> u64 {
         self.views[shard.index()].generation.load(Ordering::Acquire)
+    }
+
+    /// The generation of what is made from the answer to this question: whatever was flushed meanwhile, it is gone with it.
+    pub fn generation_of(&self, probe: &Probe, shard: Shard) -> u64 {
+        if self.rules.hold(Rule::GenerationOfQuestion) {
+            probe.generation
+        } else {
+            self.generation(shard)
+        }
     }
 
     /// Whether none of the entry's barriers was raised since its fill started. Entries whose barriers are unknown count

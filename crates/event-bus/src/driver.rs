@@ -67,7 +67,7 @@ impl Driver {
     async fn follow_until_told(&self) {
         let mut pause = RETRY.0;
         while !self.stop.is_cancelled() {
-            let inbox = Arc::new(LaneInbox::new(self.queue));
+            let inbox = Arc::new(LaneInbox::new(self.queue, self.coherence.rules()));
             let limit = self.coherence.timing().lease;
             let subscribed = tokio::select! {
                 biased;

@@ -209,7 +209,7 @@ impl Follower {
         if head.seq < probe.seen && self.rules.hold(Rule::SeenCheck) {
             return Verdict::Restart;
         }
-        self.remember(head.seq, head.id);
+        self.hear_of(head);
         let sent = if self.rules.hold(Rule::LeaseFromSendTime) {
             probe.sent
         } else {
@@ -228,7 +228,7 @@ impl Follower {
             // What this server says may belong to another history.
             return Verdict::Restart;
         }
-        self.admit(head)
+        Self::admit(head)
     }
 
     /// An event came.
@@ -420,9 +420,13 @@ impl Follower {
 
     fn take(&mut self, seq: Seq, id: EventId, prev: EventId, op: EventOp, out: &mut Vec<Effect>) {
         self.tally.applied += 1;
-        self.remember(seq, id);
+        self.note(seq, id);
+        if self.rules.hold(Rule::EarlyEventsAreSeen) {
+            self.seen = self.seen.max(seq);
+        }
         self.early.insert(seq, (id, prev));
-        if matches!(op, EventOp::Flushed | EventOp::Unknown) {
+        let unknown = op == EventOp::Unknown && self.rules.hold(Rule::UnknownFlushes);
+        if unknown || op == EventOp::Flushed {
             self.flush();
         }
         out.push(Effect::Apply { seq, op });
@@ -450,6 +454,7 @@ impl Follower {
             }
             self.cursor = seq;
             self.cursor_id = id;
+            self.seen = self.seen.max(seq);
         }
     }
 
@@ -503,8 +508,8 @@ impl Follower {
         if self.state != State::Live || !fresh || (!chained && self.rules.hold(Rule::IdentityAndChain)) {
             return Verdict::AskPrimary;
         }
-        self.remember(head.seq, head.id);
-        self.admit(head)
+        self.hear_of(head);
+        Self::admit(head)
     }
 
     /// Whether this head alone shows that the server has our history: all that is known to exist, and no more.
@@ -517,16 +522,28 @@ impl Follower {
         self.known.get(&seq).is_some_and(|known| *known != id) || (seq == self.cursor && id != self.cursor_id)
     }
 
+    /// An answer's head: it exists, whether or not its event has come.
+    fn hear_of(&mut self, head: Head) {
+        if self.rules.hold(Rule::AnswersAreSeen) {
+            self.remember(head.seq, head.id);
+        } else {
+            self.note(head.seq, head.id);
+        }
+    }
+
     fn remember(&mut self, seq: Seq, id: EventId) {
         self.seen = self.seen.max(seq);
+        self.note(seq, id);
+    }
+
+    fn note(&mut self, seq: Seq, id: EventId) {
         self.known.insert(seq, id);
         while self.known.len() > KNOWN {
             self.known.pop_first();
         }
     }
 
-    fn admit(&mut self, head: Head) -> Verdict {
-        self.seen = self.seen.max(head.seq);
+    const fn admit(head: Head) -> Verdict {
         Verdict::Admit { as_of: head.seq }
     }
 

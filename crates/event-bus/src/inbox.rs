@@ -8,6 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use cache_core::{BusMessage, Inbox, Shard, WireEvent};
 use tokio::sync::Notify;
 
+use crate::rules::{Rule, Rules};
+
 /// What waits for the lane's task.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
@@ -23,14 +25,16 @@ pub(crate) struct Batch {
 #[derive(Debug)]
 pub(crate) struct LaneInbox {
     bound: usize,
+    rules: Rules,
     waiting: Mutex<Batch>,
     arrived: Notify,
 }
 
 impl LaneInbox {
-    pub(crate) fn new(bound: usize) -> Self {
+    pub(crate) fn new(bound: usize, rules: Rules) -> Self {
         Self {
             bound: bound.max(1),
+            rules,
             waiting: Mutex::default(),
             arrived: Notify::new(),
         }
@@ -61,9 +65,10 @@ impl Inbox for LaneInbox {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         match message {
             BusMessage::Event(event) if waiting.events.len() < self.bound => waiting.events.push_back(event),
-            BusMessage::Event(event) => {
+            BusMessage::Event(event) if self.rules.hold(Rule::OverflowFlushes) => {
                 waiting.lagged.insert(event.shard);
             }
+            BusMessage::Event(_dropped_by_a_mutant) => {}
             BusMessage::Lagged(shard) => {
                 waiting.lagged.insert(shard);
             }
@@ -81,7 +86,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_becomes_a_lagged_shard() {
-        let inbox = LaneInbox::new(2);
+        let inbox = LaneInbox::new(2, Rules::default());
         for seq in 1..=5 {
             inbox.deliver(BusMessage::Event(WireEvent {
                 shard: Shard::barriers(Lane::Bulk),

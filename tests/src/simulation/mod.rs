@@ -5,6 +5,7 @@
 mod clocks;
 mod load;
 mod mutants;
+mod older;
 mod published;
 mod run;
 mod scenario;

@@ -2,13 +2,15 @@
 //!
 //! Plain data: a smaller scenario is the same with less in it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use cache_core::Permille;
+use cache_core::{EventBus, Permille};
 use cache_memory::Faults;
 use edge_cache::Timing;
 
-use crate::FleetOptions;
+use super::older::Older;
+use crate::{FleetOptions, Wrap};
 
 /// The spans of the simulated promises: a tenth of the defaults, so that a short run sees many leases.
 pub const TIMING: Timing = Timing {
@@ -29,7 +31,7 @@ pub enum Profile {
     Wipes,
     /// The bad network, memory for a few entries only, short lives, and invalidations of many values at once.
     Pressure,
-    /// The bad network, nodes that restart, and clocks that jump.
+    /// The bad network, nodes that restart, clocks that jump, and events of which some mean nothing to the nodes.
     Restarts,
     /// Nodes cut off from the store, with room for two owed invalidations and four waiting events.
     Overload,
@@ -159,6 +161,9 @@ impl Scenario {
                 log_len: 24,
                 outbox,
                 event_queue,
+                bus: (profile == Profile::Restarts).then(|| -> Wrap<dyn EventBus> {
+                    Arc::new(|inner| Arc::new(Older(inner)))
+                }),
                 ..FleetOptions::default()
             },
         }

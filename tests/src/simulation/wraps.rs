@@ -8,32 +8,47 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cache_core::{
     Adopted, Adoption, Begun, CacheKey, Entry, FillBegun, FillCommitted, FillToken, Finished, Flight,
-    Lineage, LocalLimits, LocalStore, LocalStores, LocalUsage, Moment, NewRecord, ReadFrom, Record,
-    Replacement, Reply, Seq, Shard, SharedStore, StoreDescription, StoreError, Ticket, Write, Written,
+    Lineage, LocalLimits, LocalStore, LocalStores, LocalUsage, Moment, NewRecord, Payload, ReadFrom, Record,
+    Replacement, Reply, SchemaFingerprint, Seq, Shard, SharedStore, StoreDescription, StoreError, Ticket,
+    Write, Written, open, seal,
 };
 
-/// Memory that installs a fill although an event came in between.
-pub(crate) struct WithoutInFlightFloor<T: ?Sized>(pub(crate) Arc<T>);
+/// A rule that memory lacks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum MemoryRule {
+    /// A fetch is not installed if an event came in between.
+    InFlightFloor,
+    /// A fetch is joined only while it is young.
+    JoinLimit,
+}
 
-impl LocalStores for WithoutInFlightFloor<dyn LocalStores> {
+/// Memory without a rule.
+pub(crate) struct MemoryWithout<T: ?Sized>(pub(crate) MemoryRule, pub(crate) Arc<T>);
+
+impl LocalStores for MemoryWithout<dyn LocalStores> {
     fn open(&self, namespace: &'static str, limits: LocalLimits) -> Arc<dyn LocalStore> {
-        Arc::new(WithoutInFlightFloor(self.0.open(namespace, limits)))
+        Arc::new(MemoryWithout(self.0, self.1.open(namespace, limits)))
     }
 }
 
-impl LocalStore for WithoutInFlightFloor<dyn LocalStore> {
+impl LocalStore for MemoryWithout<dyn LocalStore> {
     fn read(&self, key: &CacheKey) -> Option<Arc<Entry>> {
-        self.0.read(key)
+        self.1.read(key)
     }
 
-    fn begin(&self, key: &CacheKey, now: Moment, flight: Flight) -> Begun {
-        self.0.begin(key, now, flight)
+    fn begin(&self, key: &CacheKey, now: Moment, mut flight: Flight) -> Begun {
+        // What is for one caller alone stays so.
+        let shared = flight.join_until != Moment::NEVER;
+        if self.0 == MemoryRule::JoinLimit && shared {
+            flight.join_until = Moment::FOREVER;
+        }
+        self.1.begin(key, now, flight)
     }
 
     fn finish(&self, key: &CacheKey, ticket: Ticket, entry: Option<Arc<Entry>>) -> Finished {
-        match self.0.finish(key, ticket, entry.clone()) {
-            Finished::Superseded { floor } => {
-                self.0
+        match self.1.finish(key, ticket, entry.clone()) {
+            Finished::Superseded { floor } if self.0 == MemoryRule::InFlightFloor => {
+                self.1
                     .finish(key, ticket, entry.map(|entry| Arc::new(as_of(&entry, floor))))
             }
             finished => finished,
@@ -41,54 +56,15 @@ impl LocalStore for WithoutInFlightFloor<dyn LocalStore> {
     }
 
     fn supersede(&self, key: &CacheKey, seq: Seq, replacement: Replacement) -> bool {
-        self.0.supersede(key, seq, replacement)
+        self.1.supersede(key, seq, replacement)
     }
 
     fn clear(&self) {
-        self.0.clear();
+        self.1.clear();
     }
 
     fn usage(&self) -> LocalUsage {
-        self.0.usage()
-    }
-}
-
-/// Memory that lets a reader join a fetch however long ago it began.
-pub(crate) struct WithoutJoinLimit<T: ?Sized>(pub(crate) Arc<T>);
-
-impl LocalStores for WithoutJoinLimit<dyn LocalStores> {
-    fn open(&self, namespace: &'static str, limits: LocalLimits) -> Arc<dyn LocalStore> {
-        Arc::new(WithoutJoinLimit(self.0.open(namespace, limits)))
-    }
-}
-
-impl LocalStore for WithoutJoinLimit<dyn LocalStore> {
-    fn read(&self, key: &CacheKey) -> Option<Arc<Entry>> {
-        self.0.read(key)
-    }
-
-    fn begin(&self, key: &CacheKey, now: Moment, flight: Flight) -> Begun {
-        let flight = Flight {
-            join_until: Moment::FOREVER,
-            ..flight
-        };
-        self.0.begin(key, now, flight)
-    }
-
-    fn finish(&self, key: &CacheKey, ticket: Ticket, entry: Option<Arc<Entry>>) -> Finished {
-        self.0.finish(key, ticket, entry)
-    }
-
-    fn supersede(&self, key: &CacheKey, seq: Seq, replacement: Replacement) -> bool {
-        self.0.supersede(key, seq, replacement)
-    }
-
-    fn clear(&self) {
-        self.0.clear();
-    }
-
-    fn usage(&self) -> LocalUsage {
-        self.0.usage()
+        self.1.usage()
     }
 }
 
@@ -110,18 +86,50 @@ fn as_of(entry: &Entry, floor: Seq) -> Entry {
     }
 }
 
-/// A store that takes what was loaded although a write came in between.
-pub(crate) struct WithoutFillLease(pub(crate) Arc<dyn SharedStore>);
+/// A rule that the way to the shared store lacks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum StoreRule {
+    /// What was loaded is not stored if a write came in between.
+    FillLease,
+    /// What was loaded is stamped with the barriers that were known when its fill started.
+    StampFromTheStart,
+}
+
+/// A store without a rule.
+pub(crate) struct StoreWithout(pub(crate) StoreRule, pub(crate) Arc<dyn SharedStore>);
+
+impl StoreWithout {
+    /// The record as if its fill had started only now.
+    async fn stamped_now(&self, shard: Shard, record: NewRecord) -> Result<NewRecord, StoreError> {
+        let barriers = self
+            .1
+            .read(Shard::barriers(shard.lane()), &[], ReadFrom::Primary)
+            .await?;
+        let opened = open(&record.body, SchemaFingerprint::of::<u64>());
+        let (Some(head), Ok((mut envelope, payload))) = (barriers.head, opened) else {
+            return Ok(record);
+        };
+        envelope.stamp.seq = envelope.stamp.seq.max(head.seq);
+        let payload = match &payload {
+            Payload::Value(bytes) => Payload::Value(&bytes[..]),
+            Payload::Absent => Payload::Absent,
+        };
+        Ok(NewRecord {
+            body: seal(&envelope, &payload),
+            ..record
+        })
+    }
+}
 
 #[async_trait]
-impl SharedStore for WithoutFillLease {
+impl SharedStore for StoreWithout {
     async fn read(
         &self,
         shard: Shard,
         keys: &[CacheKey],
         from: ReadFrom,
     ) -> Result<Reply<Vec<Option<Record>>>, StoreError> {
-        self.0.read(shard, keys, from).await
+        self.1.read(shard, keys, from).await
     }
 
     async fn begin_fill(
@@ -133,7 +141,7 @@ impl SharedStore for WithoutFillLease {
         token: FillToken,
         lease: Duration,
     ) -> Result<Reply<FillBegun>, StoreError> {
-        self.0
+        self.1
             .begin_fill(shard, key, newer_than, lineage, token, lease)
             .await
     }
@@ -146,28 +154,34 @@ impl SharedStore for WithoutFillLease {
         token: FillToken,
         record: Option<NewRecord>,
     ) -> Result<Reply<FillCommitted>, StoreError> {
+        let record = match record {
+            Some(record) if self.0 == StoreRule::StampFromTheStart => {
+                Some(self.stamped_now(shard, record).await?)
+            }
+            record => record,
+        };
         let reply = self
-            .0
+            .1
             .commit_fill(shard, key, lineage, token, record.clone())
             .await?;
-        if reply.answer != Some(FillCommitted::Rejected) {
+        if reply.answer != Some(FillCommitted::Rejected) || self.0 != StoreRule::FillLease {
             return Ok(reply);
         }
-        self.0
+        self.1
             .begin_fill(shard, key, Seq(u64::MAX), lineage, token, Duration::from_secs(1))
             .await?;
-        self.0.commit_fill(shard, key, lineage, token, record).await
+        self.1.commit_fill(shard, key, lineage, token, record).await
     }
 
     async fn write(&self, write: Write) -> Result<Reply<Written>, StoreError> {
-        self.0.write(write).await
+        self.1.write(write).await
     }
 
     async fn adopt(&self, adoption: Adoption) -> Result<Reply<Adopted>, StoreError> {
-        self.0.adopt(adoption).await
+        self.1.adopt(adoption).await
     }
 
     async fn describe(&self) -> StoreDescription {
-        self.0.describe().await
+        self.1.describe().await
     }
 }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use cache_core::{BarrierStamp, Entry, EntryValue, Moment, Seq, Version};
+use event_bus::Rule;
 
 use super::{Fill, Step};
 use crate::entries::throttled;
@@ -67,7 +68,8 @@ impl Fill {
         stamp: BarrierStamp,
         asked: Moment,
     ) -> FillOutcome {
-        if self.call.policy.coherence == cache_core::Coherence::EventDriven {
+        let owed = self.engine.lane(self.call.shard).rules().hold(Rule::UnsavedLoadsAreOwed);
+        if owed && self.call.policy.coherence == cache_core::Coherence::EventDriven {
             self.engine.owe_keys(self.call.shard, vec![self.call.key.clone()]);
         }
         self.uncached(value, tags, stamp, asked)

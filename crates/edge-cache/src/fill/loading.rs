@@ -153,7 +153,7 @@ impl Fill {
                         seq: stored.version,
                     },
                     as_of,
-                    generation: probe.generation,
+                    generation: lane.generation_of(&probe, shard),
                     remaining: life,
                 };
                 let length = self.call.key.as_str().len();

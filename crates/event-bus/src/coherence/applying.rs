@@ -12,6 +12,7 @@ use cache_core::{CacheEvent, CacheKey, EventId, EventOp, Head, Record, Seq, Shar
 use super::{Changed, Chore, Coherence};
 use crate::canaries::is_canary;
 use crate::follower::{Effect, Follower};
+use crate::rules::Rule;
 
 impl Coherence {
     /// Runs one step of a shard's follower. What it orders is done before the new lease can be seen: a process that is
@@ -140,6 +141,9 @@ impl Coherence {
                     barriers.raise(barrier, *seq);
                     changed = true;
                 }
+                Effect::Apply {
+                    op: EventOp::Unknown, ..
+                } if !self.rules.hold(Rule::UnknownFlushes) => {}
                 Effect::Apply {
                     seq,
                     op: EventOp::Flushed | EventOp::Unknown,

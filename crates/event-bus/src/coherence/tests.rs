@@ -345,7 +345,7 @@ fn what_is_left_of_a_records_life_is_rounded_down_by_the_age_of_the_servers_time
 #[test]
 fn an_inbox_that_overflows_flushes_the_shard_of_what_was_dropped() {
     let scene = Scene::followed();
-    let inbox = crate::inbox::LaneInbox::new(1);
+    let inbox = crate::inbox::LaneInbox::new(1, Rules::default());
     for seq in 11..=13 {
         inbox.deliver(BusMessage::Event(event(shard(), seq, announced())));
     }
