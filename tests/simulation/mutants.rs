@@ -1,6 +1,6 @@
 //! Each rule taken out once: a few seeds are enough to notice.
 
-use tests::simulation::MUTANTS;
+use tests::simulation::{MUTANTS, Trace, simulate};
 
 /// Seeds tried before a mutant counts as unnoticed.
 const SEEDS: u64 = 120;

@@ -53,7 +53,9 @@ impl Rules {
     /// All rules but one: a mutant.
     #[cfg(any(test, feature = "test-util"))]
     pub const fn without(rule: Rule) -> Self {
-        Self { broken: 1 << rule as u32 }
+        Self {
+            broken: 1 << rule as u32,
+        }
     }
 
     /// These rules but for one more: for a rule that another one stands in for.

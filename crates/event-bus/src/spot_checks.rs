@@ -229,23 +229,27 @@ impl Claim {
         if !(same_lineage && same_history && reaches_back) {
             return Finding::Undecided;
         }
-        let lacked = replay
-            .entries
-            .iter()
-            .filter(|entry| entry.seq > self.served.unchanged_since.seq && entry.seq <= newest)
-            .find(|entry| self.is_touched_by(entry));
-        lacked.map_or(Finding::Consistent, |entry| Finding::Inconsistent(entry.seq))
+        let between = |entry: &&LogEntry| entry.seq > self.served.unchanged_since.seq && entry.seq <= newest;
+        let mut finding = Finding::Consistent;
+        for entry in replay.entries.iter().filter(between) {
+            match self.is_touched_by(entry) {
+                Some(true) => return Finding::Inconsistent(entry.seq),
+                Some(false) => {}
+                None => finding = Finding::Undecided,
+            }
+        }
+        finding
     }
 
-    fn is_touched_by(&self, entry: &LogEntry) -> bool {
+    /// `None` for what a newer release says: it may have been about any key, or about none.
+    fn is_touched_by(&self, entry: &LogEntry) -> Option<bool> {
+        let keys = &self.served.keys;
         match &entry.op {
-            EventOp::Changed(changed) => changed
-                .iter()
-                .any(|changed| self.served.keys.contains(&changed.key)),
-            EventOp::Raised(barrier) => self.served.keys.contains(&barrier.key()),
-            EventOp::Announced(_) => false,
-            // Flushed, or said by a newer release.
-            _everything => true,
+            EventOp::Changed(changed) => Some(changed.iter().any(|changed| keys.contains(&changed.key))),
+            EventOp::Raised(barrier) => Some(keys.contains(&barrier.key())),
+            EventOp::Announced(_) => Some(false),
+            EventOp::Flushed => Some(true),
+            _ => None,
         }
     }
 }

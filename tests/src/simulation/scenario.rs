@@ -161,9 +161,8 @@ impl Scenario {
                 log_len: 24,
                 outbox,
                 event_queue,
-                bus: (profile == Profile::Restarts).then(|| -> Wrap<dyn EventBus> {
-                    Arc::new(|inner| Arc::new(Older(inner)))
-                }),
+                bus: (profile == Profile::Restarts)
+                    .then(|| -> Wrap<dyn EventBus> { Arc::new(|inner| Arc::new(Older(inner))) }),
                 ..FleetOptions::default()
             },
         }

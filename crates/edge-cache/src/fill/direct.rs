@@ -68,7 +68,11 @@ impl Fill {
         stamp: BarrierStamp,
         asked: Moment,
     ) -> FillOutcome {
-        let owed = self.engine.lane(self.call.shard).rules().hold(Rule::UnsavedLoadsAreOwed);
+        let owed = self
+            .engine
+            .lane(self.call.shard)
+            .rules()
+            .hold(Rule::UnsavedLoadsAreOwed);
         if owed && self.call.policy.coherence == cache_core::Coherence::EventDriven {
             self.engine.owe_keys(self.call.shard, vec![self.call.key.clone()]);
         }

@@ -114,13 +114,25 @@ fn a_hit_that_lacks_only_changes_of_other_keys_is_consistent() {
 }
 
 #[test]
-fn a_hit_that_survived_a_flush_or_something_unknown_is_inconsistent() {
-    for op in [EventOp::Flushed, EventOp::Unknown] {
-        assert_eq!(
-            judged_by(&log(vec![change(4, 2), event(5, op), change(6, 2)])),
-            INCONSISTENT
-        );
-    }
+fn a_hit_that_survived_a_flush_is_inconsistent() {
+    let flushed = event(5, EventOp::Flushed);
+    assert_eq!(
+        judged_by(&log(vec![change(4, 2), flushed, change(6, 2)])),
+        INCONSISTENT
+    );
+}
+
+#[test]
+fn what_a_newer_release_says_decides_nothing_and_hides_nothing() {
+    let foreign = event(4, EventOp::Unknown);
+    assert_eq!(
+        judged_by(&log(vec![foreign.clone(), change(5, 2), change(6, 2)])),
+        UNDECIDED
+    );
+    assert_eq!(
+        judged_by(&log(vec![foreign, change(5, 1), change(6, 2)])),
+        INCONSISTENT
+    );
 }
 
 #[test]
