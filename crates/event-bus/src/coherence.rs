@@ -207,15 +207,6 @@ impl Coherence {
         self.views[shard.index()].generation.load(Ordering::Acquire)
     }
 
-    /// The generation of what is made from the answer to this question: whatever was flushed meanwhile, it is gone with it.
-    pub fn generation_of(&self, probe: &Probe, shard: Shard) -> u64 {
-        if self.rules.hold(Rule::GenerationOfQuestion) {
-            probe.generation
-        } else {
-            self.generation(shard)
-        }
-    }
-
     /// Whether none of the entry's barriers was raised since its fill started. Entries whose barriers are unknown count
     /// as not valid: they must be read again.
     #[inline]

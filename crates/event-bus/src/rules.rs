@@ -27,8 +27,6 @@ pub enum Rule {
     IdentityAndChain,
     /// Replies to questions of an earlier era are thrown away.
     GenerationCheck,
-    /// What was fetched has the generation of its question, not the one in which it is installed.
-    GenerationOfQuestion,
     /// An event that does not fit into the queue flushes its shard.
     OverflowFlushes,
     /// An event that this release does not understand flushes its shard.

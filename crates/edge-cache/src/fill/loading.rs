@@ -153,7 +153,7 @@ impl Fill {
                         seq: stored.version,
                     },
                     as_of,
-                    generation: lane.generation_of(&probe, shard),
+                    generation: probe.generation,
                     remaining: life,
                 };
                 let length = self.call.key.as_str().len();

@@ -103,7 +103,7 @@ impl Fill {
                 seq: record.version,
             },
             as_of: head.seq,
-            generation: lane.generation_of(probe, self.call.shard),
+            generation: probe.generation,
             remaining,
         };
         let entry = make_entry(
