@@ -79,7 +79,7 @@ impl RedisTier {
         &self,
         from: ReadFrom,
         shard: Shard,
-        names: Vec<Vec<u8>>,
+        names: Arc<[Vec<u8>]>,
         what: &str,
     ) -> Answer {
         let gatherings = &self.inner.gatherings[shard.lane().index()];
@@ -87,7 +87,7 @@ impl RedisTier {
             ReadFrom::Any => &gatherings.any,
             ReadFrom::Primary => &gatherings.primary,
         };
-        let (names, (sender, mut answer)) = (Arc::from(names), oneshot::channel());
+        let (sender, mut answer) = oneshot::channel();
         let ask = Ask {
             shard,
             names: Arc::clone(&names),

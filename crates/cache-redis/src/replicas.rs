@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use cache_core::{Entropy, Lane, ReadFrom, ServerId, Shard};
 use redis::{Cmd, Value};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use crate::failure::{Effect, Failure};
@@ -34,7 +35,7 @@ pub(crate) struct Told {
 }
 
 impl RedisTier {
-    /// Reads from a replica where any copy will do, the settings allow it, and one answers at once; else from the master.
+    /// Reads from a replica where any copy will do and one answers at once; else from the master.
     pub(crate) async fn read_from(
         &self,
         from: ReadFrom,
@@ -43,7 +44,6 @@ impl RedisTier {
         what: &str,
     ) -> Result<Told, Failure> {
         if from == ReadFrom::Any
-            && self.inner.settings.read_replicas
             && let Some((server, value)) = self.ask_replica(shard, command, what).await
         {
             return Ok(Told {
@@ -77,7 +77,7 @@ impl RedisTier {
         let replica = replicas.next()?;
         let line = &replica.lines[shard.lane().index()];
         let Some(connection) = line.living() else {
-            replica.connect(replicas, shard.lane());
+            replicas.connect(&replica, shard.lane());
             return None;
         };
         let asked = connection.request(command, Effect::None, what);
@@ -138,6 +138,8 @@ pub(crate) struct Replicas {
     entropy: Arc<dyn Entropy>,
     state: Mutex<State>,
     turn: AtomicUsize,
+    /// Connections that are being made; given up when nobody is left to use them.
+    connecting: Mutex<JoinSet<()>>,
 }
 
 #[derive(Default)]
@@ -153,6 +155,7 @@ impl Replicas {
             entropy,
             state: Mutex::default(),
             turn: AtomicUsize::new(0),
+            connecting: Mutex::default(),
         }
     }
 
@@ -185,6 +188,21 @@ impl Replicas {
             .map(|step| &state.replicas[turn.wrapping_add(step) % count])
             .find(|replica| replica.may_be_asked(self.patience()))
             .cloned()
+    }
+
+    /// Connects to a replica while its master is asked: nobody waits for it.
+    fn connect(&self, replica: &Arc<Replica>, lane: Lane) {
+        let (settings, entropy) = (Arc::clone(&self.settings), Arc::clone(&self.entropy));
+        replica.health().rests_until = Some(Instant::now() + settings.connect_timeout);
+        let replica = Arc::clone(replica);
+        let mut connecting = self.connecting.lock().unwrap_or_else(PoisonError::into_inner);
+        while connecting.try_join_next().is_some() {}
+        connecting.spawn(async move {
+            match replica.lines[lane.index()].connection().await {
+                Ok(_connection) => replica.health().rests_until = None,
+                Err(_told_by_the_line) => replica.rest(&settings, &entropy),
+            }
+        });
     }
 
     fn patience(&self) -> Duration {
@@ -226,20 +244,6 @@ struct Health {
 }
 
 impl Replica {
-    /// Connects while its master is asked: nobody waits for it.
-    fn connect(self: &Arc<Self>, replicas: &Replicas, lane: Lane) {
-        let (settings, entropy) = (Arc::clone(&replicas.settings), Arc::clone(&replicas.entropy));
-        self.health().rests_until = Some(Instant::now() + settings.connect_timeout);
-        let this = Arc::clone(self);
-        // It ends within the connect timeout, whoever is left to be glad of it.
-        tokio::spawn(async move {
-            match this.lines[lane.index()].connection().await {
-                Ok(_connection) => this.health().rests_until = None,
-                Err(_told_by_the_line) => this.rest(&settings, &entropy),
-            }
-        });
-    }
-
     /// One who asks finds out whether a replica is well again; the others need not wait for it.
     fn may_be_asked(&self, patience: Duration) -> bool {
         let (mut health, now) = (self.health(), Instant::now());

@@ -2,6 +2,7 @@
 //!
 //! Every call is one round trip; reads of the same instant share one. What a script decided is its answer's first byte; no rule is decided here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -37,7 +38,13 @@ impl SharedStore for RedisTier {
         let mut asked = Vec::with_capacity(keys.len() + 1);
         asked.push(names.head.clone());
         asked.extend(keys.iter().map(|key| names.record(key)));
-        let mut told = self.values(from, shard, asked.clone(), WHAT).await?;
+        let asked: Arc<[_]> = asked.into();
+        // Without replicas there is one copy to ask, and all reads may share a command.
+        let from = match self.inner.settings.read_replicas {
+            true => from,
+            false => ReadFrom::Primary,
+        };
+        let mut told = self.values(from, shard, Arc::clone(&asked), WHAT).await?;
         let mut read = unpack_read(&told.values);
         let whole =
             |read: &Read| matches!(read, Ok((Some(_), Some(records))) if records.iter().all(Option::is_some));

@@ -76,19 +76,15 @@ pub fn end(
             Ok(_) => told(out, "all settings are in order\n", Ending::Well),
             Err(problem) => told(err, &format!("{problem}\n"), Ending::Refused),
         },
-        Command::Check(args) => answered(out, err, servers::check(&args, collected(environment))),
-        Command::Owned(args) => answered(out, err, servers::owned(&args, collected(environment))),
-        Command::Forget(args) => answered(out, err, servers::forget(&args, collected(environment))),
+        Command::Check(args) => answered(out, err, servers::check(&args, environment)),
+        Command::Owned(args) => answered(out, err, servers::owned(&args, environment)),
+        Command::Forget(args) => answered(out, err, servers::forget(&args, environment)),
         Command::Migrate(args) => match stores::migrate(&args) {
             Ok(done) => told(out, &done, Ending::Well),
             Err(problem) => told(err, &format!("{problem}\n"), Ending::Refused),
         },
         Command::Demo(args) => demo::command(&args, out, err),
     }
-}
-
-fn collected(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<(OsString, OsString)> {
-    environment.into_iter().collect()
 }
 
 fn answered(out: &mut dyn Write, err: &mut dyn Write, answer: Result<(String, Ending), String>) -> Ending {

@@ -16,14 +16,14 @@ use crate::shared_tier::redis_settings;
 /// What is said, and what the program ends with; a refusal is said to another stream.
 type Answer = Result<(String, Ending), String>;
 
-/// The environment, as it was handed in.
-type Environment = Vec<(OsString, OsString)>;
-
 /// Reaches the servers and reports on them.
 ///
 /// # Errors
 /// When settings are wrong, or a server cannot be asked.
-pub(crate) fn check(args: &ServersArgs, environment: Environment) -> Answer {
+pub(crate) fn check(
+    args: &ServersArgs,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Answer {
     let tier = tier(&args.settings, &args.prefix, environment)?;
     let report = on_runtime(tier.check())?;
     let ending = match report.findings() {
@@ -37,7 +37,10 @@ pub(crate) fn check(args: &ServersArgs, environment: Environment) -> Answer {
 ///
 /// # Errors
 /// As [`check`].
-pub(crate) fn owned(args: &ServersArgs, environment: Environment) -> Answer {
+pub(crate) fn owned(
+    args: &ServersArgs,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Answer {
     let tier = tier(&args.settings, &args.prefix, environment)?;
     let owned = on_runtime(tier.owned())?;
     let listed = match &owned[..] {
@@ -51,7 +54,10 @@ pub(crate) fn owned(args: &ServersArgs, environment: Environment) -> Answer {
 ///
 /// # Errors
 /// As [`check`], and when it was not confirmed.
-pub(crate) fn forget(args: &ForgetArgs, environment: Environment) -> Answer {
+pub(crate) fn forget(
+    args: &ForgetArgs,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Answer {
     let tier = tier(&args.settings, &args.prefix, environment)?;
     let (count, prefix) = (on_runtime(tier.owned())?.len(), &args.prefix);
     if !args.yes {
@@ -65,7 +71,11 @@ pub(crate) fn forget(args: &ForgetArgs, environment: Environment) -> Answer {
     Ok((format!("removed {count} shards of {prefix}\n"), Ending::Well))
 }
 
-fn tier(args: &SettingsArgs, prefix: &str, environment: Environment) -> Result<RedisTier, String> {
+fn tier(
+    args: &SettingsArgs,
+    prefix: &str,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<RedisTier, String> {
     let settings = load(args, environment)?.settings;
     RedisTier::new(redis_settings(&settings, prefix)?).map_err(|error| error.to_string())
 }

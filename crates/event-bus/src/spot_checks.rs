@@ -1,7 +1,7 @@
 //! Spot checks: what a node served from memory, compared afterwards with what the log says that it had to know.
 //!
-//! Pure, and apart from the protocol on purpose: it uses no lease, cursor or generation, so that a mistake in those shows
-//! here. It samples nothing and asks nothing itself.
+//! Pure, and apart from the protocol on purpose: it takes an answer at its word, and uses no cursor or generation, so that a
+//! mistake in leases or in those shows here. It samples nothing and asks nothing itself.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -19,10 +19,11 @@ const HEADS: usize = 8;
 /// How long an unanswered check is asked again.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the spot checks of memory hits came to, since the start.
+/// What the spot checks of memory hits came to, since the start. A hit is compared with two logs, that of its shard and that of
+/// the barriers, and counts for each.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct SpotCheckTally {
-    /// The hit lacked nothing that it had to know.
+    /// It lacked nothing there that it had to know.
     pub consistent: u64,
     /// It lacked an event that is in the log: a promise was broken. Must stay 0.
     pub inconsistent: u64,

@@ -26,6 +26,7 @@ pub(crate) async fn measure(arguments: &Arguments, table: &mut Table) {
         subscribers_rate(arguments).await,
     );
     table.compare("burst of 20,000 invalidations, applied", "a second", ours, theirs);
+    writer.cache.shutdown().await;
 }
 
 async fn nodes_rate(arguments: &Arguments, writer: &Node) -> f64 {
@@ -102,7 +103,7 @@ async fn subscribers_rate(arguments: &Arguments) -> f64 {
 struct Held {
     received: UnboundedReceiver<Instant>,
     release: Sender<()>,
-    ended: Option<oneshot::Sender<()>>,
+    ended: oneshot::Sender<()>,
     thread: JoinHandle<()>,
 }
 
@@ -133,7 +134,7 @@ impl Held {
         Self {
             received,
             release,
-            ended: Some(ended),
+            ended,
             thread,
         }
     }
@@ -146,7 +147,7 @@ impl Held {
             last = self.received.recv().await.expect("it lives");
         }
         let rate = BURST as f64 / last.duration_since(began).as_secs_f64();
-        drop(self.ended.take());
+        drop(self.ended);
         self.thread.join().expect("it ends");
         rate
     }

@@ -152,14 +152,15 @@ pub struct Content {
     pub violations: u64,
 }
 
-/// The third judge: hits that the nodes compared with the log of changes afterwards.
+/// The third judge: hits that the nodes compared with the log of changes afterwards, each with that of its shard and that of the
+/// barriers.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct SpotChecks {
-    /// Hits that lacked nothing they had to know.
+    /// Comparisons in which a hit lacked nothing that it had to know.
     pub consistent: u64,
-    /// Hits that did.
+    /// Those in which it did.
     pub inconsistent: u64,
-    /// Hits that the log could not tell of.
+    /// Those that the log could not decide.
     pub undecided: u64,
 }
 

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use cache_core::Clock as _;
+use edge_cache::SpotCheckTally;
 use futures_util::future::join_all;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use marketplace::{Completeness, GpuModel};
@@ -277,14 +278,17 @@ fn reads(seen: &Seen) -> Reads {
 
 /// What the nodes found out about themselves, and the oldest view among them.
 fn own_findings(fleet: &Fleet) -> (SpotChecks, f64) {
-    let (mut sum, mut oldest) = (SpotChecks::default(), Duration::ZERO);
+    let (mut sum, mut oldest) = (SpotCheckTally::default(), Duration::ZERO);
     for stats in fleet.nodes.iter().map(|node| node.market.cache().stats()) {
-        sum.consistent += stats.spot_checks.consistent;
-        sum.inconsistent += stats.spot_checks.inconsistent;
-        sum.undecided += stats.spot_checks.undecided;
+        sum.add(&stats.spot_checks);
         oldest = oldest.max(stats.canary_age.unwrap_or_default());
     }
-    (sum, millis(oldest))
+    let checks = SpotChecks {
+        consistent: sum.consistent,
+        inconsistent: sum.inconsistent,
+        undecided: sum.undecided,
+    };
+    (checks, millis(oldest))
 }
 
 fn events(fleet: &Fleet) -> Events {

@@ -129,7 +129,7 @@ fn coherence(table: &mut Table, report: &Report) {
     ));
     let checks = &report.spot_checks;
     let actual = format!(
-        "{} of {} hits, a sample; oldest canary {:.0} ms",
+        "{} of {} comparisons, a sample; oldest canary {:.0} ms",
         checks.inconsistent,
         grouped(checks.inconsistent + checks.consistent),
         report.canary_age_ms
