@@ -2,9 +2,10 @@
 //!
 //! Servers tell each other's addresses inside; from outside, each is reached by a port of its own.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cache_redis::{Address, Servers, Settings};
 use futures_util::future::join_all;
@@ -20,6 +21,9 @@ const MASTERS: usize = 3;
 /// After this long without an answer, a master is taken for dead. Short, since tests wait for it; not so short that a busy
 /// machine is.
 const NODE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// After this, a replica that was told to take over is told again: the servers' own limit is five seconds.
+const HANDING_OVER: Duration = Duration::from_secs(6);
 
 /// Where the servers of the first cluster talk to each other. Every cluster has a port of its own: a server inherits the address
 /// of one that is gone, and Valkey introduces itself anew, as to one of its own, to whoever has the address of a lost server.
@@ -153,6 +157,21 @@ impl Cluster {
 }
 
 impl Server {
+    /// Takes the place of its master, who lives and agrees. The servers give that up in silence when they are not through with
+    /// it after five seconds, as when the replica is still being brought up to date: then they are asked again.
+    pub(crate) async fn take_over(&self) {
+        let asked = Cell::new(None::<Instant>);
+        eventually("the replica takes over", PATIENCE * 2, async || {
+            if asked.get().is_none_or(|asked| asked.elapsed() > HANDING_OVER) {
+                // Refused by a master, and by a replica that has lost its own for the moment.
+                let _ = self.attempt(&["CLUSTER", "FAILOVER"]).await;
+                asked.set(Some(Instant::now()));
+            }
+            self.text(&["INFO", "replication"]).await.contains("role:master")
+        })
+        .await;
+    }
+
     /// Its name among the others of its cluster.
     pub(crate) async fn id(&self) -> String {
         self.text(&["CLUSTER", "MYID"]).await

@@ -97,12 +97,12 @@ async fn s24_a_promotion_by_hand_is_followed_by_data_and_bus_and_nothing_is_miss
     let scene = Scene::start().await;
     let old = scene.cluster.number_of(&stream(1)).await;
     let new = Cluster::partner(old);
-    scene.cluster.servers[new].command(&["CLUSTER", "FAILOVER"]).await;
+    scene.cluster.servers[new].take_over().await;
     scene.both_listen_at(1, new, PATIENCE).await;
     scene.works(1_000).await;
     assert_eq!(scene.lineages(), [0, 0], "the history went on");
     // And back, with the roles exchanged.
-    scene.cluster.servers[old].command(&["CLUSTER", "FAILOVER"]).await;
+    scene.cluster.servers[old].take_over().await;
     scene.both_listen_at(1, old, PATIENCE).await;
     scene.works(2_000).await;
     scene.shutdown().await;
@@ -115,7 +115,7 @@ async fn s25_a_promotion_that_nobody_tells_is_found_by_the_next_heartbeat() {
     let new = Cluster::partner(old);
     // The node is never told that its channels are gone; all else passes, and every question is answered.
     scene.proxies[old].weather(Kind::Bus, Passage::Open, Passage::WithoutTakebacks);
-    scene.cluster.servers[new].command(&["CLUSTER", "FAILOVER"]).await;
+    scene.cluster.servers[new].take_over().await;
     eventually("the roles are exchanged", PATIENCE, async || {
         scene.cluster.number_of(&stream(1)).await == new
     })

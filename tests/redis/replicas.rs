@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use cache_core::{ReadFrom, Seq, SharedStore as _};
 use cache_redis::{Address, RedisTier, Settings};
 use edge_cache::EdgeCache;
-use redis::Value;
 
 use crate::cluster::Cluster;
 use crate::nodes::{NONE, PATIENCE, bound_passes, cold, eventually, key, read, stale, through, warm};
@@ -321,13 +320,7 @@ async fn a_replica_that_is_promoted_is_followed_by_nodes_that_read_from_it() {
             assert_eq!(stale(node, KEYS, |id| more + id).await, NONE);
         }
         if let Some(promoted) = promoted {
-            let promoted: &Server = &cluster.servers[promoted];
-            promoted.command(&["CLUSTER", "FAILOVER"]).await;
-            eventually("it is promoted", PATIENCE, async || {
-                matches!(promoted.command(&["ROLE"]).await,
-                    Value::Array(words) if words.first() == Some(&Value::BulkString(b"master".to_vec())))
-            })
-            .await;
+            cluster.servers[promoted].take_over().await;
         }
     }
     for node in nodes {

@@ -160,9 +160,12 @@ impl Engine {
                     });
                 }
                 (Some(Written::Done), _) => {
-                    return Err(CacheError::uncertain(
-                        "the server that acknowledged the write has been superseded",
-                    ));
+                    let late = self.ports.clock.now().since(probe.sent) > lane.timing().deadline;
+                    return Err(CacheError::uncertain(if late {
+                        "the write was acknowledged too late"
+                    } else {
+                        "the shard was flushed, or its server superseded, before the write was acknowledged"
+                    }));
                 }
             }
         }
