@@ -5,7 +5,7 @@
 use std::num::NonZeroUsize;
 use std::ops::Range;
 
-use tests::simulation::Profile;
+use tests::simulation::{MUTANTS, Mutant, Profile};
 
 /// Runs whole fleets under seeded faults and virtual time, and compares every read with the truth.
 #[derive(clap::Parser)]
@@ -23,10 +23,10 @@ pub(crate) struct Arguments {
     /// Only this profile [default: all]
     #[arg(long, value_parser = profile)]
     profile: Option<Profile>,
-    /// Takes every rule of the protocol out once, and shows how many seeds it took to notice
-    #[arg(long, conflicts_with = "profile")]
-    pub(crate) mutants: bool,
-    /// Prints every step of the smallest form of the first failing seed
+    /// Takes every rule of the protocol out once, or the one named, and shows how many seeds it took to notice
+    #[arg(long, conflicts_with = "profile", value_name = "NAME", value_parser = mutant)]
+    pub(crate) mutants: Option<Option<&'static Mutant>>,
+    /// Prints every step of the smallest form of the first failing seed, of a profile or of one mutant
     #[arg(long)]
     pub(crate) trace: bool,
 }
@@ -41,10 +41,25 @@ impl Arguments {
         jobs.map_or(1, NonZeroUsize::get)
     }
 
+    pub(crate) fn mutants(&self) -> impl Iterator<Item = &'static Mutant> {
+        let named = self.mutants.flatten().map(|mutant| mutant.name);
+        MUTANTS
+            .iter()
+            .filter(move |mutant| named.is_none_or(|name| name == mutant.name))
+    }
+
     pub(crate) fn profiles(&self) -> Vec<Profile> {
         self.profile
             .map_or_else(|| Profile::ALL.to_vec(), |one| vec![one])
     }
+}
+
+fn mutant(name: &str) -> Result<&'static Mutant, String> {
+    let known = || MUTANTS.iter().map(|mutant| mutant.name).collect::<Vec<_>>();
+    MUTANTS
+        .iter()
+        .find(|mutant| mutant.name == name)
+        .ok_or_else(|| format!("expected one of {}", known().join(", ")))
 }
 
 fn profile(name: &str) -> Result<Profile, String> {

@@ -5,20 +5,21 @@
 mod arguments;
 mod report;
 
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::Parser as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use tests::simulation::{MUTANTS, Scenario, Trace, Verdict, shrink, simulate};
+use tests::simulation::{Mutant, Scenario, Trace, Trial, Verdict, shrink, simulate};
 
 use arguments::Arguments;
 use report::Row;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let sound = if arguments.mutants {
+    let sound = if arguments.mutants.is_some() {
         mutants(&arguments)
     } else {
         profiles(&arguments)
@@ -55,39 +56,25 @@ fn profiles(arguments: &Arguments) -> bool {
     failed.is_empty()
 }
 
-/// Runs one scenario over all seeds, on as many threads as asked for; tells which seeds broke a promise.
+/// Runs one scenario over all seeds; tells which of them broke a promise.
 fn run(name: &'static str, scenario: &Scenario, arguments: &Arguments) -> (Row, Vec<u64>) {
-    let seeds = arguments.seeds();
-    let bar = bar(name, arguments.seeds);
-    let (next, started) = (AtomicU64::new(seeds.start), report::Stopwatch::start());
+    let started = report::Stopwatch::start();
     let (sum, failed) = (Mutex::new(Verdict::default()), Mutex::new(Vec::new()));
-    std::thread::scope(|scope| {
-        for _job in 0..arguments.jobs() {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if !seeds.contains(&seed) {
-                        return;
-                    }
-                    let verdict = simulate(scenario, seed, Trace::Off);
-                    sum.lock().expect("no run panics").add(&verdict);
-                    if !verdict.breaches.is_empty() {
-                        failed.lock().expect("no run panics").push(seed);
-                    }
-                    bar.inc(1);
-                }
-            });
+    each_seed(name, arguments, |seed| {
+        let verdict = simulate(scenario, seed, Trace::Off);
+        sum.lock().expect("no run panics").add(&verdict);
+        if !verdict.breaches.is_empty() {
+            failed.lock().expect("no run panics").push(seed);
         }
+        ControlFlow::Continue(())
     });
-    bar.finish_and_clear();
-    let verdict = sum.into_inner().expect("no run panics");
     let mut failed = failed.into_inner().expect("no run panics");
     failed.sort_unstable();
     let row = Row {
         name,
         seeds: arguments.seeds,
         bad: failed.len(),
-        verdict,
+        verdict: sum.into_inner().expect("no run panics"),
         processor: started.processor(),
     };
     (row, failed)
@@ -95,22 +82,61 @@ fn run(name: &'static str, scenario: &Scenario, arguments: &Arguments) -> (Row, 
 
 /// Takes every rule out once; tells whether all were missed within the seeds.
 fn mutants(arguments: &Arguments) -> bool {
-    let seeds = arguments.seeds();
-    let mut rows = Vec::new();
-    for mutant in MUTANTS {
-        let bar = bar(mutant.name, arguments.seeds);
-        let noticed = seeds
-            .clone()
-            .inspect(|_| bar.inc(1))
-            .find_map(|seed| Some((seed, mutant.noticed_by(seed)?)));
-        bar.finish_and_clear();
-        rows.push((
-            mutant,
-            noticed.map(|(seed, verdict)| (seed - seeds.start + 1, verdict)),
-        ));
-    }
+    let rows: Vec<_> = arguments
+        .mutants()
+        .map(|mutant| (mutant, noticed(mutant, arguments)))
+        .collect();
     println!("{}", report::mutants(&rows));
-    rows.iter().all(|(_, noticed)| noticed.is_some())
+    if let (true, [(mutant, Some((seed, Trial::Noticed(_))))]) = (arguments.trace, &rows[..]) {
+        let small = shrink(mutant.scenario(), *seed);
+        println!(
+            "The smallest form of seed {seed}: {}",
+            report::description(&small)
+        );
+        simulate(&small, *seed, Trace::On);
+    }
+    rows.iter()
+        .all(|(_, noticed)| matches!(noticed, Some((_, Trial::Noticed(_)))))
+}
+
+/// The first seed under which anything breaks, and what that says.
+fn noticed(mutant: &'static Mutant, arguments: &Arguments) -> Option<(u64, Trial)> {
+    let first = Mutex::new(None::<(u64, Trial)>);
+    let is_first =
+        |seed: u64, first: &Option<(u64, Trial)>| first.as_ref().is_none_or(|(other, _)| seed < *other);
+    each_seed(mutant.name, arguments, |seed| {
+        // Seeds are handed out in order: those that come before the first one found are already being tried.
+        if !is_first(seed, &first.lock().expect("no run panics")) {
+            return ControlFlow::Break(());
+        }
+        let trial = mutant.under(seed);
+        let mut first = first.lock().expect("no run panics");
+        if !matches!(trial, Trial::Unnoticed) && is_first(seed, &first) {
+            *first = Some((seed, trial));
+        }
+        ControlFlow::Continue(())
+    });
+    first.into_inner().expect("no run panics")
+}
+
+/// Tries the seeds in order, on as many threads as asked for, until one says that it is enough.
+fn each_seed(name: &'static str, arguments: &Arguments, try_one: impl Fn(u64) -> ControlFlow<()> + Sync) {
+    let seeds = arguments.seeds();
+    let (bar, next) = (bar(name, arguments.seeds), AtomicU64::new(seeds.start));
+    std::thread::scope(|scope| {
+        for _job in 0..arguments.jobs() {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if !seeds.contains(&seed) || try_one(seed).is_break() {
+                        return;
+                    }
+                    bar.inc(1);
+                }
+            });
+        }
+    });
+    bar.finish_and_clear();
 }
 
 fn bar(name: &'static str, seeds: u64) -> ProgressBar {

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use comfy_table::{Table, presets};
-use tests::simulation::{Breach, Mutant, Profile, Scenario, TIMING, Verdict};
+use tests::simulation::{Breach, Mutant, Profile, Scenario, TIMING, Trial, Verdict};
 
 /// One profile's figures.
 pub(crate) struct Row {
@@ -50,6 +50,7 @@ pub(crate) fn table(rows: &[Row]) -> Table {
         "understated",
         "G5",
         "stale at the end",
+        "needless repairs",
         "spot checks",
         "bad seeds",
         "oldest",
@@ -76,6 +77,7 @@ pub(crate) fn table(rows: &[Row]) -> Table {
             breaches(Breach::Understated),
             breaches(Breach::FilledOver),
             breaches(Breach::NeverCaughtUp),
+            breaches(Breach::NeedlessRepair),
             format!(
                 "{} of {}",
                 verdict.spot_checks.inconsistent,
@@ -96,17 +98,21 @@ pub(crate) fn table(rows: &[Row]) -> Table {
     table
 }
 
-pub(crate) fn mutants(rows: &[(&Mutant, Option<(u64, Verdict)>)]) -> Table {
-    let mut table = empty(&["without", "profile", "seeds it took", "breaks"]);
+pub(crate) fn mutants(rows: &[(&Mutant, Option<(u64, Trial)>)]) -> Table {
+    let mut table = empty(&["without", "profile", "noticed by seed", "breaks"]);
     for (mutant, noticed) in rows {
-        let (seeds, broken) = noticed.as_ref().map_or_else(
-            || ("NOT NOTICED".to_owned(), String::new()),
-            |(seeds, verdict)| (seeds.to_string(), format!("{:?}", verdict.breaches)),
-        );
+        let (seed, broken) = match noticed {
+            Some((seed, Trial::Noticed(verdict))) => (seed.to_string(), format!("{:?}", verdict.breaches)),
+            Some((seed, Trial::BrokenAnyway(verdict))) => (
+                format!("NOTHING IS PROVEN: {seed} breaks with the rule as well"),
+                format!("{:?}", verdict.breaches),
+            ),
+            Some((_, Trial::Unnoticed)) | None => ("NOT NOTICED".to_owned(), String::new()),
+        };
         table.add_row([
             mutant.name.to_owned(),
             mutant.profile.name().to_owned(),
-            seeds,
+            seed,
             broken,
         ]);
     }

@@ -49,8 +49,12 @@ impl World {
                 Ok::<_, std::io::Error>(loaded(key, value))
             }
         };
+        let answer = match self.load {
+            Load::Stored => node.get(&self.keys[key]).await,
+            Load::Plain | Load::Everything => node.get_or_load(&self.keys[key], loader).await,
+        };
         // A read that fails in an outage broke no promise.
-        if let Ok(Some(value)) = node.get_or_load(&self.keys[key], loader).await {
+        if let Ok(Some(value)) = answer {
             let (tier, seq) = (value.tier(), value.version().seq);
             let now = self.clock.now();
             self.truth.trace(
@@ -94,13 +98,15 @@ impl World {
     }
 
     pub(super) async fn keep_writing(self: Arc<Self>, index: usize, end: Moment, mut rng: SmallRng) {
-        while self.clock.now() < end {
+        let keys = self.keys_written_by(index);
+        while self.clock.now() < end && !keys.is_empty() {
             tokio::time::sleep(Duration::from_millis(rng.random_range(2..40))).await;
-            let key = rng.random_range(0..self.keys.len());
+            let key = keys[rng.random_range(0..keys.len())];
             let value = self.truth.commit(key);
             let (node, process) = self.node(index);
             let everything = self.load == Load::Everything;
             let told = match rng.random_range(0..10) {
+                _ if self.load == Load::Stored => node.put(&self.keys[key], value).await,
                 0..2 => self.refresh(&node, key).await,
                 2 if is_tagged(key) => node.invalidate_tag(TAG).await,
                 3 if everything => node.expire(&self.keys[key]).await,
@@ -117,6 +123,15 @@ impl World {
             } else {
                 self.make_known(index, key, value).await;
             }
+        }
+    }
+
+    /// The keys that a node writes. Those that are put have one writer each: of two, the cache could not tell whose is newer.
+    fn keys_written_by(&self, index: usize) -> Vec<usize> {
+        let keys = 0..self.keys.len();
+        match self.load {
+            Load::Stored => keys.skip(index).step_by(self.fleet.nodes.len()).collect(),
+            Load::Plain | Load::Everything => keys.collect(),
         }
     }
 

@@ -14,7 +14,7 @@ mod trouble;
 mod truth;
 mod wraps;
 
-pub use mutants::{MUTANTS, Mutant};
+pub use mutants::{MUTANTS, Mutant, Trial};
 pub use run::{Trace, simulate};
 pub use scenario::{Load, Profile, Scenario, TIMING, Trouble};
 pub use shrink::shrink;

@@ -1,14 +1,14 @@
 //! Each rule taken out once: the simulation must notice.
 //!
 //! Where two rules keep the same promise, neither is missed while the other holds. Such a mutant lacks both, and counts as
-//! noticed by a seed only if nothing breaks under that seed while the rule in question is the only one left of the two.
-//! That means something only where almost nothing breaks without the other rule alone: taking a rule out changes the whole
-//! life of a fleet, and where both break a few seeds, some break by luck. Rules whose absence no reader can tell, the load
-//! deadline and the check of the era among them, have their tests where they are.
+//! noticed only if nothing breaks while the rule in question is the only one left of the two: under no seed that was tried.
+//! To compare seed by seed would prove nothing: without a rule the whole life of a fleet is another one, and breaks by luck.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cache_core::Permille;
+use cache_memory::Faults;
 use edge_cache::Rule;
 
 use super::run::{Trace, simulate};
@@ -22,9 +22,21 @@ pub struct Mutant {
     pub name: &'static str,
     /// What the fleet lives through, so that it is missed.
     pub profile: Profile,
+    /// Takes it out.
     apply: fn(&mut Scenario),
     /// What takes out the other rule that keeps the same promise.
     beside: Option<fn(&mut Scenario)>,
+}
+
+/// What one seed says of a mutant.
+#[derive(Clone, Debug)]
+pub enum Trial {
+    /// Nothing breaks.
+    Unnoticed,
+    /// A promise breaks.
+    Noticed(Verdict),
+    /// A promise breaks although the rule holds, because of the other one that is missing: no seed proves anything then.
+    BrokenAnyway(Verdict),
 }
 
 impl Mutant {
@@ -38,19 +50,20 @@ impl Mutant {
         scenario
     }
 
-    /// What breaks under this seed because the rule is missing.
-    pub fn noticed_by(&self, seed: u64) -> Option<Verdict> {
+    /// Tries one seed.
+    pub fn under(&self, seed: u64) -> Trial {
         let broken = |scenario: &Scenario| {
             let verdict = simulate(scenario, seed, Trace::Off);
             (!verdict.breaches.is_empty()).then_some(verdict)
         };
-        let verdict = broken(&self.scenario())?;
-        let saved_by_it = self.beside.is_none_or(|beside| {
+        if let Some(beside) = self.beside {
             let mut scenario = Scenario::of(self.profile);
             beside(&mut scenario);
-            broken(&scenario).is_none()
-        });
-        saved_by_it.then_some(verdict)
+            if let Some(verdict) = broken(&scenario) {
+                return Trial::BrokenAnyway(verdict);
+            }
+        }
+        broken(&self.scenario()).map_or(Trial::Unnoticed, Trial::Noticed)
     }
 
     /// The same rule, missed while that other one is missing as well.
@@ -92,6 +105,18 @@ fn crowded(scenario: &mut Scenario) {
     scenario.keys = 96;
 }
 
+/// Processes stop while their questions are under way, and hardly hear of what changed meanwhile. Nothing else is wrong.
+fn stopped(scenario: &mut Scenario) {
+    scenario.troubles = vec![Trouble::Stop];
+    scenario.faults = Faults {
+        event_loss: Permille(900),
+        request_delay: Duration::ZERO..=Duration::from_millis(60),
+        timeout: Duration::from_millis(190),
+        ..Faults::NONE
+    };
+    scenario.keys = 4;
+}
+
 /// All of them.
 pub const MUTANTS: &[Mutant] = &[
     without("in-flight floor", Profile::Network, |scenario| {
@@ -129,11 +154,24 @@ pub const MUTANTS: &[Mutant] = &[
     without("lease from send time", Profile::Network, |scenario| {
         lacks(scenario, Rule::LeaseFromSendTime);
     }),
+    without("load deadline", Profile::Stored, |scenario| {
+        stopped(scenario);
+        memory_lacks(scenario, MemoryRule::JoinLimit);
+        lacks(scenario, Rule::LoadDeadline);
+    })
+    .beside(|scenario| {
+        stopped(scenario);
+        memory_lacks(scenario, MemoryRule::JoinLimit);
+    }),
     without("young fetches only", Profile::Network, |scenario| {
+        stopped(scenario);
         memory_lacks(scenario, MemoryRule::JoinLimit);
     }),
     without("identity and chain", Profile::Failovers, |scenario| {
         lacks(scenario, Rule::IdentityAndChain);
+    }),
+    without("era check", Profile::Failovers, |scenario| {
+        lacks(scenario, Rule::GenerationCheck);
     }),
     without("stamp from the start", Profile::Network, |scenario| {
         store_lacks(scenario, StoreRule::StampFromTheStart);

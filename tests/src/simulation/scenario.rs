@@ -35,11 +35,13 @@ pub enum Profile {
     Restarts,
     /// Nodes cut off from the store, with room for two owed invalidations and four waiting events.
     Overload,
+    /// The bad network, and every change put into the cache by the one node that makes it; nothing is loaded.
+    Stored,
 }
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Healthy,
         Self::Network,
         Self::Failovers,
@@ -47,6 +49,7 @@ impl Profile {
         Self::Pressure,
         Self::Restarts,
         Self::Overload,
+        Self::Stored,
     ];
 
     /// As it is written on a command line.
@@ -59,6 +62,7 @@ impl Profile {
             Self::Pressure => "pressure",
             Self::Restarts => "restarts",
             Self::Overload => "overload",
+            Self::Stored => "stored",
         }
     }
 }
@@ -97,6 +101,8 @@ pub enum Trouble {
 /// What the nodes do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Load {
+    /// Reads by key that load nothing; every change is put.
+    Stored,
     /// Reads by key; invalidations by key and tag; refreshes.
     Plain,
     /// That, reads of many keys, ended freshness, cleared namespaces; and memory for four entries.
@@ -129,30 +135,35 @@ impl Scenario {
         };
         let network = [Freeze, Stall, Stop, Stop, Cut, Cut, Disconnect, Trim];
         let more: &[Trouble] = match profile {
-            Profile::Healthy | Profile::Network | Profile::Pressure => &[],
+            Profile::Healthy | Profile::Network | Profile::Pressure | Profile::Stored => &[],
             Profile::Failovers => &[Restart, Failover, Failover, DoubleFailover],
             Profile::Wipes => &[Wipe, LoseHead],
             Profile::Restarts => &[RestartNode, RestartNode, ClockJump],
             Profile::Overload => &[Cut, Cut, Cut, Stall],
         };
         let healthy = profile == Profile::Healthy;
+        let mut troubles = if healthy {
+            Vec::new()
+        } else {
+            [&network, more].concat()
+        };
+        if profile == Profile::Stored {
+            // A put that stalls may arrive after the next one, of which it knows nothing: its answer was "uncertain".
+            troubles.retain(|trouble| *trouble != Stall);
+        }
         let (outbox, event_queue) = if profile == Profile::Overload {
             (2, 4)
         } else {
             (10_000, 10_000)
         };
         Self {
-            load: if profile == Profile::Pressure {
-                Load::Everything
-            } else {
-                Load::Plain
+            load: match profile {
+                Profile::Pressure => Load::Everything,
+                Profile::Stored => Load::Stored,
+                _ => Load::Plain,
             },
             faults: if healthy { Faults::NONE } else { bad_network() },
-            troubles: if healthy {
-                Vec::new()
-            } else {
-                [&network, more].concat()
-            },
+            troubles,
             keys: 16,
             span: Duration::from_secs(4),
             options: FleetOptions {

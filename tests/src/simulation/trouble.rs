@@ -66,8 +66,9 @@ impl World {
                 }
                 Trouble::Wipe => hub.wipe(),
                 Trouble::LoseHead => {
-                    let key = &self.keys[rng.random_range(0..self.keys.len())];
-                    hub.lose_head(key.shard());
+                    let shard = self.keys[rng.random_range(0..self.keys.len())].shard();
+                    hub.lose_head(shard);
+                    self.truth.head_lost(shard);
                 }
             }
         }

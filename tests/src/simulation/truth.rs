@@ -2,7 +2,7 @@
 //!
 //! It judges by values and moments alone and knows nothing of versions, leases or lineages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ pub enum Breach {
     Understated,
     /// G5: the shared store was filled with a value older than an invalidation that it had taken before.
     FilledOver,
+    /// G6: a history was started anew although nothing of it had been lost, and all that was cached of it died.
+    NeedlessRepair,
     /// A node's own spot checks found that it had served what it should not have.
     SpotCheck,
     /// The fleet is at rest, and the value is still not the newest.
@@ -57,6 +59,8 @@ struct State {
     truth: Vec<KeyTruth>,
     /// By process and key.
     known: Vec<Vec<Known>>,
+    /// Shards whose history has lost nothing since it was started.
+    whole: BTreeSet<Shard>,
     verdict: Verdict,
 }
 
@@ -203,6 +207,11 @@ impl Truth {
         }
     }
 
+    /// The servers lost the head of a shard, and with it the history.
+    pub(crate) fn head_lost(&self, shard: Shard) {
+        self.state().whole.remove(&shard);
+    }
+
     /// Everything has come to rest: a read must have the newest value.
     pub(crate) fn at_rest(&self, key: usize, value: u64) {
         let mut state = self.state();
@@ -317,11 +326,18 @@ impl Witness for Truth {
     fn adopted(&self, shard: Shard, head: &Head, at: Moment) {
         // Every record of the shard is dead from here on, so whatever is read next comes from the system of record.
         self.publish(|key| self.keys[key].1 == shard, None, shard, head.seq, at);
+        let mut state = self.state();
+        if !state.whole.insert(shard) {
+            self.trace(at, format_args!("NeedlessRepair: {shard:?} has lost nothing"));
+            *state.verdict.breaches.entry(Breach::NeedlessRepair).or_default() += 1;
+        }
     }
 
     fn lost(&self, shard: Shard, from: Seq, _at: Moment) {
+        let mut state = self.state();
+        state.whole.remove(&shard);
         // What the servers forgot is no longer published in the history that stands.
-        for truth in &mut self.state().truth {
+        for truth in &mut state.truth {
             truth.published.forget(shard, from);
         }
     }
