@@ -2,5 +2,6 @@
 //!
 //! `cargo xtask sim` runs many; a failing seed is printed and reproduces there, step by step with `--trace`.
 
+mod judges;
 mod mutants;
 mod promises;

@@ -102,7 +102,7 @@ impl World {
         while self.clock.now() < end && !keys.is_empty() {
             tokio::time::sleep(Duration::from_millis(rng.random_range(2..40))).await;
             let key = keys[rng.random_range(0..keys.len())];
-            let value = self.truth.commit(key);
+            let value = self.truth.commit(key, self.clock.now());
             let (node, process) = self.node(index);
             let everything = self.load == Load::Everything;
             let told = match rng.random_range(0..10) {
@@ -119,7 +119,7 @@ impl World {
                 format_args!("node {index} makes key {key} = {value}: {told:?}"),
             );
             if told.is_ok() || node.invalidate(&self.keys[key]).await.is_ok() {
-                self.truth.acknowledged(process, key, value);
+                self.truth.acknowledged(process, key, value, self.clock.now());
             } else {
                 self.make_known(index, key, value).await;
             }
@@ -140,7 +140,7 @@ impl World {
         loop {
             let (node, process) = self.node(index);
             if node.invalidate(&self.keys[key]).await.is_ok() {
-                self.truth.acknowledged(process, key, value);
+                self.truth.acknowledged(process, key, value, self.clock.now());
                 return;
             }
             tokio::time::sleep(TIMING.lease / 10).await;

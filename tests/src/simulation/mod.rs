@@ -7,6 +7,7 @@ mod load;
 mod mutants;
 mod older;
 mod published;
+mod recording;
 mod run;
 mod scenario;
 mod shrink;
@@ -15,7 +16,8 @@ mod truth;
 mod wraps;
 
 pub use mutants::{MUTANTS, Mutant, Trial};
-pub use run::{Trace, simulate};
+pub use recording::Recording;
+pub use run::{Trace, record, simulate};
 pub use scenario::{Load, Profile, Scenario, TIMING, Trouble};
 pub use shrink::shrink;
 pub use truth::{Breach, Verdict};

@@ -13,6 +13,7 @@ use rand::rngs::SmallRng;
 use testkit::VirtualClock;
 
 use super::clocks::WallClock;
+use super::recording::Recording;
 use super::scenario::{Load, Scenario, TIMING};
 use super::truth::{Truth, Verdict};
 use crate::{Fleet, FleetOptions, Node, Turn};
@@ -40,22 +41,42 @@ pub enum Trace {
 
 /// Runs a scenario under one seed. The same seed gives the same run.
 pub fn simulate(scenario: &Scenario, seed: u64, trace: Trace) -> Verdict {
+    run(live(scenario.clone(), seed, trace, None)).0
+}
+
+/// As [`simulate`], and keeps what a second judge needs.
+pub fn record(scenario: &Scenario, seed: u64) -> (Verdict, Recording) {
+    let (verdict, recording) = run(live(
+        scenario.clone(),
+        seed,
+        Trace::Off,
+        Some(Recording::default()),
+    ));
+    (verdict, recording.unwrap_or_default())
+}
+
+fn run<T>(life: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime without I/O can always be built");
-    runtime.block_on(live(scenario.clone(), seed, trace))
+    runtime.block_on(life)
 }
 
-async fn live(scenario: Scenario, seed: u64, trace: Trace) -> Verdict {
+async fn live(
+    scenario: Scenario,
+    seed: u64,
+    trace: Trace,
+    recording: Option<Recording>,
+) -> (Verdict, Option<Recording>) {
     let clock = Arc::new(VirtualClock::new());
     let wall = Arc::new(WallClock::over(clock.clone()));
     let keys: Vec<Key<u64>> = (0..scenario.keys)
         .map(|id| if is_bulk(id) { &BULK } else { &CRITICAL }.key(&[("id", &id)]))
         .collect();
     let tagged = (0..scenario.keys).map(is_tagged).collect();
-    let truth = Arc::new(Truth::new(&keys, tagged, trace == Trace::On));
+    let truth = Arc::new(Truth::new(&keys, tagged, trace == Trace::On, recording));
     let options = FleetOptions {
         seed,
         witness: Some(truth.clone()),
@@ -101,7 +122,7 @@ async fn live(scenario: Scenario, seed: u64, trace: Trace) -> Verdict {
         node.shutdown().await;
         world.truth.ended(&node.stats());
     }
-    world.truth.verdict()
+    (world.truth.verdict(), world.truth.recording())
 }
 
 /// Readers of each node.
@@ -163,7 +184,8 @@ impl World {
             tokio::time::sleep(TIMING.lease).await;
         }
         tokio::time::sleep(TIMING.lease * 5).await;
-        for node in self.nodes() {
+        for place in 0..self.fleet.nodes.len() {
+            let (node, process) = self.node(place);
             for key in 0..self.keys.len() {
                 let truth = Arc::clone(&self.truth);
                 let loader = move |_| {
@@ -174,7 +196,7 @@ impl World {
                 let value = value
                     .expect("at rest nothing fails")
                     .expect("every key has a value");
-                self.truth.at_rest(key, *value);
+                self.truth.at_rest(process, key, &value, self.clock.now());
             }
         }
     }

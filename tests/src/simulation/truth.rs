@@ -12,8 +12,10 @@ use cache_core::{
 };
 use cache_memory::Witness;
 use edge_cache::{Fetched, Freshness, SpotCheckTally, Stats, Tier};
+use testkit::history::Point;
 
 use super::published::Published;
+use super::recording::Recording;
 
 /// A promise that a read broke.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -61,6 +63,8 @@ struct State {
     known: Vec<Vec<Known>>,
     /// Shards whose history has lost nothing since it was started.
     whole: BTreeSet<Shard>,
+    /// For a second judge, where one is wanted.
+    recording: Option<Recording>,
     verdict: Verdict,
 }
 
@@ -79,6 +83,8 @@ pub(crate) struct Begun {
     process: usize,
     key: usize,
     at: Moment,
+    /// Its place in the recording.
+    point: Option<Point>,
     known: Known,
 }
 
@@ -130,12 +136,18 @@ impl Verdict {
 }
 
 impl Truth {
-    pub(crate) fn new(keys: &[Key<u64>], tagged: Vec<bool>, traced: bool) -> Self {
+    pub(crate) fn new(
+        keys: &[Key<u64>],
+        tagged: Vec<bool>,
+        traced: bool,
+        recording: Option<Recording>,
+    ) -> Self {
         Self {
             keys: keys.iter().map(|key| (key.raw().clone(), key.shard())).collect(),
             tagged,
             traced,
             state: Mutex::new(State {
+                recording,
                 truth: keys.iter().map(|_| KeyTruth::default()).collect(),
                 ..State::default()
             }),
@@ -155,28 +167,36 @@ impl Truth {
     }
 
     /// Changes the system of record.
-    pub(crate) fn commit(&self, key: usize) -> u64 {
+    pub(crate) fn commit(&self, key: usize, now: Moment) -> u64 {
         let mut state = self.state();
         state.verdict.writes += 1;
         state.truth[key].value += 1;
-        state.truth[key].value
+        let value = state.truth[key].value;
+        if let Some(recording) = &mut state.recording {
+            recording.committed(key, value, now);
+        }
+        value
     }
 
     /// The process was told that its change to this value is known to the cache.
-    pub(crate) fn acknowledged(&self, process: usize, key: usize, value: u64) {
+    pub(crate) fn acknowledged(&self, process: usize, key: usize, value: u64, now: Moment) {
         let mut state = self.state();
         let own = &mut state.known(process, key).own;
         *own = value.max(*own);
+        if let Some(recording) = &mut state.recording {
+            recording.acknowledged(process, key, value, now);
+        }
     }
 
     /// A read begins.
     pub(crate) fn begin(&self, process: usize, key: usize, at: Moment) -> Begun {
-        let known = *self.state().known(process, key);
+        let mut state = self.state();
         Begun {
             process,
             key,
             at,
-            known,
+            point: state.recording.as_ref().map(|recording| recording.point(at)),
+            known: *state.known(process, key),
         }
     }
 
@@ -186,6 +206,9 @@ impl Truth {
         let value = **answer;
         state.verdict.reads += 1;
         state.verdict.hits += u64::from(answer.tier() == Tier::L1);
+        if let (Some(recording), Some(began)) = (&mut state.recording, read.point) {
+            recording.read(read.process, read.key, (began, now), value, answer.tier());
+        }
         let missed = state.truth[read.key].published.first_after(value);
         let behind = missed.map_or(Duration::ZERO, |at| read.at.since(at));
         state.verdict.oldest = state.verdict.oldest.max(behind);
@@ -213,8 +236,12 @@ impl Truth {
     }
 
     /// Everything has come to rest: a read must have the newest value.
-    pub(crate) fn at_rest(&self, key: usize, value: u64) {
+    pub(crate) fn at_rest(&self, process: usize, key: usize, answer: &Fetched<u64>, now: Moment) {
         let mut state = self.state();
+        let value = **answer;
+        if let Some(recording) = &mut state.recording {
+            recording.read_at_rest(process, key, now, value, answer.tier());
+        }
         if value != state.truth[key].value {
             *state.verdict.breaches.entry(Breach::NeverCaughtUp).or_default() += 1;
         }
@@ -238,15 +265,24 @@ impl Truth {
         self.state().verdict.clone()
     }
 
+    /// What was recorded, if anything was to be.
+    pub(crate) fn recording(&self) -> Option<Recording> {
+        self.state().recording.take()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn publish(&self, which: impl Fn(usize) -> bool, value: Option<u64>, shard: Shard, seq: Seq, at: Moment) {
         let mut state = self.state();
+        let State { truth, recording, .. } = &mut *state;
         for key in (0..self.keys.len()).filter(|key| which(*key)) {
-            let truth = &mut state.truth[key];
-            truth.published.push(at, value.unwrap_or(truth.value), shard, seq);
+            let value = value.unwrap_or(truth[key].value);
+            truth[key].published.push(at, value, shard, seq);
+            if let Some(recording) = recording {
+                recording.published(key, value, (shard, seq), self.keys[key].1, at);
+            }
         }
     }
 }
@@ -311,6 +347,9 @@ impl Witness for Truth {
         };
         let value = stored(&record.body).unwrap_or(0);
         let mut state = self.state();
+        if let Some(recording) = &mut state.recording {
+            recording.filled(index, value, at);
+        }
         // A barrier lies in another shard; what it kills is told by the record's stamp, and judged when it is read.
         if let Some(newer) = state.truth[index].published.newest_of(shard)
             && newer > value
@@ -333,8 +372,11 @@ impl Witness for Truth {
         }
     }
 
-    fn lost(&self, shard: Shard, from: Seq, _at: Moment) {
+    fn lost(&self, shard: Shard, from: Seq, at: Moment) {
         let mut state = self.state();
+        if let Some(recording) = &mut state.recording {
+            recording.forget(shard, from, at);
+        }
         state.whole.remove(&shard);
         // What the servers forgot is no longer published in the history that stands.
         for truth in &mut state.truth {
