@@ -10,13 +10,13 @@ use crate::nodes::{key, read, warm};
 use crate::server::Server;
 
 /// Who vouches for certificates.
-struct Authority {
+pub(crate) struct Authority {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         // Another than those it vouches for have: who vouches for himself is not believed.
@@ -39,7 +39,7 @@ impl Authority {
 }
 
 /// A server that hears encrypted connections of known clients alone, and settings that reach it.
-async fn server(authority: &Authority) -> (Server, Settings) {
+pub(crate) async fn server(authority: &Authority) -> (Server, Settings) {
     let (certificate, key) = authority.vouch_for("127.0.0.1");
     let files = [
         ("/tls/authority.pem", &*authority.pem),
