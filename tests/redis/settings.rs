@@ -1,4 +1,5 @@
-//! What an operator's settings reach: the shared tier that `edge-node` makes of them, on real servers.
+//! What an operator's settings reach: the shared tier that `edge-node` makes of them, on real servers. Certificates are with
+//! the tests of encryption.
 //!
 //! Which refusals there are is tested where settings are read and turned into the tier's own.
 
@@ -8,12 +9,11 @@ use edge_node::Ending;
 use edge_node::shared_tier::redis_settings;
 
 use crate::commands::run_with;
-use crate::encryption::{self, Authority};
 use crate::nodes::{NONE, PATIENCE, bound_passes, eventually, key, read, stale, warm};
 use crate::sentinel::Scene;
 
 /// The tier's settings, of a node's as they stand behind `--set`.
-fn tier(given: &[String]) -> Settings {
+pub(crate) fn tier(given: &[String]) -> Settings {
     let overrides = given
         .iter()
         .fold(config::Overrides::new(), |all, one| all.set(one));
@@ -22,7 +22,7 @@ fn tier(given: &[String]) -> Settings {
 }
 
 /// The same settings for a command of the program.
-async fn run(command: &str, given: &[String]) -> (Ending, String) {
+pub(crate) async fn run(command: &str, given: &[String]) -> (Ending, String) {
     let mut words = vec![command, "--prefix", "test"];
     words.extend(given.iter().flat_map(|one| ["--set", one]));
     run_with(&words).await
@@ -133,58 +133,4 @@ async fn check_says_which_master_sentinel_has_named() {
     let (ending, said) = run("check", &given).await;
     assert_eq!(ending, Ending::Refused, "{said}");
     assert!(said.contains("Sentinel") && !said.contains("three"), "{said}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_nodes_settings_reach_an_encrypted_server_as_a_user_with_certificates_from_files() {
-    let (server, settings) = encryption::server(&Authority::new()).await;
-    let tls = settings.tls.expect("encrypted");
-    let client = tls.client.expect("a certificate");
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = |name: &str, text: &[u8]| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).expect("a file");
-        path.display().to_string()
-    };
-    let authority = file("authority.pem", &tls.authorities.expect("an authority"));
-    let known = vec![
-        format!("redis.host={}", server.host),
-        format!("redis.port={}", server.port),
-        "redis.db=0".to_owned(),
-        "redis.user=edge".to_owned(),
-        "redis.password=secret".to_owned(),
-        "redis.ssl=on".to_owned(),
-        format!("redis.ssl_cert_file={}", file("node.pem", &client.chain)),
-        format!("redis.ssl_key_file={}", file("node.key", &client.key)),
-    ];
-    let trusted = [&known[..], &[format!("redis.ssl_ca_file={authority}")]].concat();
-    let (writer, reader) = (warm(tier(&trusted)).await, warm(tier(&trusted)).await);
-    for value in [1, 2] {
-        writer.put(&key(1), value).await.expect("put");
-        eventually("the value, by its event", PATIENCE, async || {
-            read(&reader, 1).await == Some(value)
-        })
-        .await;
-    }
-    writer.shutdown().await;
-    reader.shutdown().await;
-
-    let (ending, said) = run("check", &trusted).await;
-    assert_eq!(ending, Ending::Well, "{said}");
-    let (ending, said) = run("owned", &trusted).await;
-    assert_eq!(ending, Ending::Well, "{said}");
-    assert!(said.contains(&key(1).shard().to_string()), "{said}");
-    // Nobody on this machine vouches for the server.
-    let (ending, said) = run("check", &known).await;
-    assert_eq!(ending, Ending::Refused, "{said}");
-    assert!(said.contains("certificate"), "{said}");
-    let nobody = [&trusted[..], &["redis.user=nobody".to_owned()]].concat();
-    let (ending, said) = run("check", &nobody).await;
-    assert_eq!(ending, Ending::Refused, "{said}");
-    assert!(!said.contains("secret"), "{said}");
-    std::fs::remove_file(&authority).expect("it is there");
-    let (ending, said) = run("check", &trusted).await;
-    assert_eq!(ending, Ending::Refused, "{said}");
-    let unreadable = format!("redis.ssl_ca_file: {authority} cannot be read");
-    assert!(said.starts_with(&unreadable), "{said}");
 }
