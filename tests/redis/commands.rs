@@ -15,7 +15,7 @@ async fn run(server: &Server, words: &[&str]) -> (Ending, String) {
     run_with(&[words, &settings].concat()).await
 }
 
-async fn run_with(words: &[&str]) -> (Ending, String) {
+pub(crate) async fn run_with(words: &[&str]) -> (Ending, String) {
     let words: Vec<_> = ["edge-node"]
         .iter()
         .chain(words)

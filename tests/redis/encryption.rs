@@ -4,10 +4,12 @@
 
 use cache_core::{ErrorKind, Lane, ReadFrom, Shard, SharedStore as _};
 use cache_redis::{RedisTier, Settings, Tls};
+use edge_node::Ending;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-use crate::nodes::{key, read, warm};
+use crate::nodes::{PATIENCE, eventually, key, read, warm};
 use crate::server::Server;
+use crate::settings;
 
 /// Who vouches for certificates.
 struct Authority {
@@ -83,10 +85,7 @@ async fn nodes_share_values_and_events_over_encrypted_connections() {
     writer.put(&key(1), 1).await.expect("put");
     assert_eq!(read(&reader, 1).await, Some(1));
     writer.put(&key(1), 2).await.expect("put");
-    crate::nodes::eventually("the event", crate::nodes::PATIENCE, async || {
-        read(&reader, 1).await == Some(2)
-    })
-    .await;
+    eventually("the event", PATIENCE, async || read(&reader, 1).await == Some(2)).await;
     writer.shutdown().await;
     reader.shutdown().await;
 }
@@ -113,4 +112,61 @@ async fn whoever_shows_no_certificate_or_a_wrong_password_is_refused() {
     impostor.password = Some("guessed".to_owned());
     let refused = refusal(impostor).await;
     assert_eq!(refused.kind(), ErrorKind::Rejected, "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nodes_settings_reach_an_encrypted_server_as_a_user_with_certificates_from_files() {
+    let (server, right) = server(&Authority::new()).await;
+    let tls = right.tls.expect("encrypted");
+    let client = tls.client.expect("a certificate");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.display().to_string()
+    };
+    let authority = file("authority.pem", &tls.authorities.expect("an authority"));
+    let known = vec![
+        format!("redis.host={}", server.host),
+        format!("redis.port={}", server.port),
+        "redis.db=0".to_owned(),
+        "redis.user=edge".to_owned(),
+        "redis.password=secret".to_owned(),
+        "redis.ssl=on".to_owned(),
+        format!("redis.ssl_cert_file={}", file("node.pem", &client.chain)),
+        format!("redis.ssl_key_file={}", file("node.key", &client.key)),
+    ];
+    let trusted = [&known[..], &[format!("redis.ssl_ca_file={authority}")]].concat();
+    let (writer, reader) = (
+        warm(settings::tier(&trusted)).await,
+        warm(settings::tier(&trusted)).await,
+    );
+    for value in [1, 2] {
+        writer.put(&key(1), value).await.expect("put");
+        eventually("the value, by its event", PATIENCE, async || {
+            read(&reader, 1).await == Some(value)
+        })
+        .await;
+    }
+    writer.shutdown().await;
+    reader.shutdown().await;
+
+    let (ending, said) = settings::run("check", &trusted).await;
+    assert_eq!(ending, Ending::Well, "{said}");
+    let (ending, said) = settings::run("owned", &trusted).await;
+    assert_eq!(ending, Ending::Well, "{said}");
+    assert!(said.contains(&key(1).shard().to_string()), "{said}");
+    // Nobody on this machine vouches for the server.
+    let (ending, said) = settings::run("check", &known).await;
+    assert_eq!(ending, Ending::Refused, "{said}");
+    assert!(said.contains("certificate"), "{said}");
+    let nobody = [&trusted[..], &["redis.user=nobody".to_owned()]].concat();
+    let (ending, said) = settings::run("check", &nobody).await;
+    assert_eq!(ending, Ending::Refused, "{said}");
+    assert!(!said.contains("secret"), "{said}");
+    std::fs::remove_file(&authority).expect("it is there");
+    let (ending, said) = settings::run("check", &trusted).await;
+    assert_eq!(ending, Ending::Refused, "{said}");
+    let unreadable = format!("redis.ssl_ca_file: {authority} cannot be read");
+    assert!(said.starts_with(&unreadable), "{said}");
 }

@@ -24,3 +24,4 @@ mod refusals;
 mod replicas;
 mod sentinel;
 mod server;
+mod settings;

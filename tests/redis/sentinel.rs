@@ -10,14 +10,15 @@ use cache_redis::{Address, RedisTier, Sentinel, Servers, Settings};
 use crate::nodes::{NONE, PATIENCE, bound_passes, eventually, key, read, stale, warm};
 use crate::server::Server;
 
-struct Scene {
-    master: Server,
-    replica: Server,
-    sentinel: Server,
+/// A master, its replica, and who watches them.
+pub(crate) struct Scene {
+    pub(crate) master: Server,
+    pub(crate) replica: Server,
+    pub(crate) sentinel: Server,
 }
 
 impl Scene {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let (master, replica) = (Server::start().await, Server::start().await);
         replica.follow(&master).await;
         let configuration = format!(
@@ -38,7 +39,8 @@ impl Scene {
         }
     }
 
-    fn settings(&self, name: &str) -> Settings {
+    /// Settings that reach the master of this name.
+    pub(crate) fn settings(&self, name: &str) -> Settings {
         let reached = |server: &Server| Address::new(&server.host, server.port);
         // One that is down is no reason to be.
         let addresses = vec![Address::new("127.0.0.1", 1), reached(&self.sentinel)];

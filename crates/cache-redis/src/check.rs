@@ -8,21 +8,27 @@ use cache_core::{Lane, Shard, StoreError};
 use futures_util::future::try_join_all;
 use redis::{Cmd, Value};
 
-use crate::RedisTier;
 use crate::connection::Connection;
 use crate::failure::{Effect, Failure};
 use crate::greeting::{field, text};
 use crate::masters::Master;
 use crate::tier::settled;
+use crate::{Address, RedisTier};
 
 /// What the servers are and what is wrong with them, as [`RedisTier::check`] found it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Report {
+    masters: Vec<Address>,
     version: String,
     findings: Vec<Finding>,
 }
 
 impl Report {
+    /// The servers that were asked, each as it was named by the settings, by Sentinel or by the cluster.
+    pub fn masters(&self) -> &[Address] {
+        &self.masters
+    }
+
     /// The version of the servers, such as `7.0.15`; the least, where several differ.
     pub fn version(&self) -> &str {
         &self.version
@@ -34,6 +40,7 @@ impl Report {
     }
 
     fn add(&mut self, other: Self) {
+        self.masters.extend(other.masters);
         if numbers(&other.version) < numbers(&self.version) {
             self.version = other.version;
         }
@@ -147,7 +154,11 @@ impl RedisTier {
         } else {
             findings.extend(self.lacking(connection).await?);
         }
-        Ok(Report { version, findings })
+        Ok(Report {
+            masters: vec![connection.address.clone()],
+            version,
+            findings,
+        })
     }
 
     async fn lacking(&self, connection: &Connection) -> Result<Option<Finding>, Failure> {
@@ -232,15 +243,17 @@ mod tests {
 
     #[test]
     fn what_several_servers_have_in_common_is_said_once() {
-        let report = |version: &str, findings| Report {
+        let report = |ports: &[u16], version: &str, findings| Report {
+            masters: ports.iter().map(|port| Address::new("here", *port)).collect(),
             version: version.to_owned(),
             findings,
         };
-        let mut whole = report("7.0.15", vec![Finding::EvictsNothing]);
+        let mut whole = report(&[1], "7.0.15", vec![Finding::EvictsNothing]);
         let behind = Finding::ClockDiffers { ahead_millis: -2_000 };
-        whole.add(report("10.1", vec![Finding::EvictsNothing]));
-        whole.add(report("7.0.9", vec![behind.clone()]));
-        assert_eq!(whole, report("7.0.9", vec![Finding::EvictsNothing, behind]));
+        whole.add(report(&[2], "10.1", vec![Finding::EvictsNothing]));
+        whole.add(report(&[3], "7.0.9", vec![behind.clone()]));
+        let all = report(&[1, 2, 3], "7.0.9", vec![Finding::EvictsNothing, behind]);
+        assert_eq!(whole, all);
     }
 
     #[test]

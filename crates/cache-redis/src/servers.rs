@@ -2,6 +2,8 @@
 //!
 //! It says how they are found, not where the master of a shard is at the moment.
 
+use std::fmt;
+
 use crate::Address;
 
 /// The servers of a tier. All of them are reached with the same user, password and encryption; Sentinel with its own.
@@ -12,6 +14,7 @@ use crate::Address;
 /// let settings = Settings::from_url("redis-cluster://10.0.0.1:7000,10.0.0.2:7000")?;
 /// let seeds = vec![Address::new("10.0.0.1", 7000), Address::new("10.0.0.2", 7000)];
 /// assert_eq!(settings.servers, Servers::Cluster(seeds));
+/// assert_eq!(settings.servers.to_string(), "the cluster of 10.0.0.1:7000, 10.0.0.2:7000");
 /// # Ok::<(), cache_redis::SettingsError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -71,8 +74,30 @@ impl Servers {
     }
 }
 
-impl std::fmt::Debug for Sentinel {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Servers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Single(address) => address.fmt(f),
+            Self::Sentinel(sentinel) => {
+                write!(
+                    f,
+                    "the master {} of the sentinels {}",
+                    sentinel.master,
+                    list(&sentinel.addresses)
+                )
+            }
+            Self::Cluster(seeds) => write!(f, "the cluster of {}", list(seeds)),
+        }
+    }
+}
+
+fn list(addresses: &[Address]) -> String {
+    let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    addresses.join(", ")
+}
+
+impl fmt::Debug for Sentinel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sentinel")
             .field("master", &self.master)
             .field("addresses", &self.addresses)

@@ -120,8 +120,11 @@ impl Settings {
         self
     }
 
-    /// Checks everything that can be checked without a server.
-    pub(crate) fn check(&self) -> Result<(), SettingsError> {
+    /// Checks everything that can be checked without a server, as a tier does when it is made.
+    ///
+    /// # Errors
+    /// All that is wrong, at once.
+    pub fn check(&self) -> Result<(), SettingsError> {
         let graphic = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
         let prefix = &self.prefix;
         let fits = (1..=64).contains(&prefix.len()) && graphic(prefix);

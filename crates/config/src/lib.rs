@@ -83,6 +83,6 @@ pub use settings::{Cache, EdgeNode, Features, Market, Performance, Redis, SETTIN
 pub use sources::Sources;
 pub use table::{PresetValue, Setting};
 pub use values::{
-    AvailabilityZone, CacheTier, Database, Datacenter, Host, Hours, NetworkTier, NodeId, Preset, Rack,
-    Refused, Region, RegionDistances, Switch, TtlMultiplier,
+    AvailabilityZone, CacheTier, Database, Datacenter, FilePath, Host, Hours, MasterName, NetworkTier,
+    NodeId, Preset, Rack, Refused, Region, RegionDistances, Sentinels, Switch, TtlMultiplier, User,
 };

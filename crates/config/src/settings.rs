@@ -13,8 +13,8 @@ use std::time::Duration;
 use crate::secret::Secret;
 use crate::table::settings;
 use crate::values::{
-    AvailabilityZone, CacheTier, Database, Datacenter, Host, Hours, NetworkTier, NodeId, Preset, Rack,
-    Region, RegionDistances, Switch, TtlMultiplier,
+    AvailabilityZone, CacheTier, Database, Datacenter, FilePath, Host, Hours, MasterName, NetworkTier,
+    NodeId, Preset, Rack, Region, RegionDistances, Sentinels, Switch, TtlMultiplier, User,
 };
 
 settings! {
@@ -31,13 +31,23 @@ settings! {
         /// Number of the Redis database. Development uses 1, so that it can be emptied without touching
         /// what else lives on the developer's machine.
         db: Database = "0" { development: "1" };
+        /// User of the servers' access list; without one the servers' default user. It needs a password.
+        user: Option<User> = "";
         /// Password for the Redis server; without one no authentication is attempted.
         /// A production Redis must not be open, therefore production requires it.
         password: Option<Secret> = "" { production: required };
-        /// Whether connections to Redis are encrypted with TLS.
+        /// Whether connections to Redis, and to the sentinels, are encrypted with TLS. No certificate passes unchecked.
         ssl: Switch = "off" { staging: "on", production: "on" };
+        /// File with the certificates of the authorities to trust, in PEM; without one those that this machine trusts.
+        ssl_ca_file: Option<FilePath> = "";
+        /// File with the certificate to show to servers that ask for one, in PEM, followed by those that lead to an
+        /// authority which the servers trust. It needs its key.
+        ssl_cert_file: Option<FilePath> = "";
+        /// File with the private key of `redis.ssl_cert_file`, in PEM, not encrypted.
+        ssl_key_file: Option<FilePath> = "";
         /// Most connections that this node opens to Redis. 20 serve a small node; production expects
-        /// more traffic. The shared tier has four to each master, and refuses to start with fewer.
+        /// more traffic. The shared tier has four to each master, and two to each replica that it reads from; it
+        /// refuses to start with fewer than for one of each.
         max_connections: NonZeroUsize = "20" { production: "50" };
         /// How long one command may take before it counts as failed. Production waits longer, since
         /// there a failed command is dearer than a slow one. The shared tier waits for a second at most, so that
@@ -59,6 +69,21 @@ settings! {
         cluster_port: NonZeroU16 = "6379";
         /// Password for the Redis Cluster; without one `redis.password` is used.
         cluster_password: Option<Secret> = "";
+        /// Sentinels, of which the first to answer is believed: better all of them than one. When given, the master
+        /// that they name is used instead of `redis.host`, with `redis.user`, `redis.password` and `redis.db`, and a
+        /// failover is followed.
+        sentinels: Option<Sentinels> = "";
+        /// Name under which the sentinels watch the master, as in their `sentinel monitor`.
+        sentinel_master: Option<MasterName> = "";
+        /// User of the sentinels' own access list; without one their default user. It needs a password.
+        sentinel_user: Option<User> = "";
+        /// Password for the sentinels; without one no authentication is attempted there. It is their own:
+        /// `redis.password` is not tried.
+        sentinel_password: Option<Secret> = "";
+        /// Whether replicas may answer reads. Off, since each node then holds two more connections to every replica, an
+        /// answer that a replica cannot give takes two round trips, and a read may lack what was published within the
+        /// lease. Switch it on where reads are more than the masters can bear.
+        read_replicas: Switch = "off";
     }
 
     /// Who this node is and where it stands.

@@ -6,12 +6,16 @@
 mod choices;
 mod names;
 mod numbers;
+mod sentinels;
 
 use std::fmt;
 
 pub use choices::{CacheTier, NetworkTier, Preset, Switch};
-pub use names::{AvailabilityZone, Datacenter, Host, NodeId, Rack, Region, RegionDistances};
+pub use names::{
+    AvailabilityZone, Datacenter, FilePath, Host, MasterName, NodeId, Rack, Region, RegionDistances, User,
+};
 pub use numbers::{Database, Hours, TtlMultiplier};
+pub use sentinels::Sentinels;
 
 use crate::secret::Secrecy;
 

@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 
-use cache_redis::{Owned, RedisTier, Report, Servers};
+use cache_redis::{Owned, RedisTier, Report};
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 
@@ -64,7 +64,7 @@ pub(crate) fn forget(
         return Err(format!(
             "{} would lose {count} shards of {prefix}, and every node that uses them what it holds in memory; nothing was \
              removed: add --yes",
-            place(&tier)
+            tier.settings().servers
         ));
     }
     on_runtime(tier.forget())?;
@@ -90,7 +90,9 @@ fn on_runtime<T>(asked: impl Future<Output = Result<T, cache_core::StoreError>>)
 
 fn reported(tier: &RedisTier, report: &Report) -> Table {
     let mut table = table();
-    table.add_row(["servers", &place(tier)]);
+    table.add_row(["servers", &tier.settings().servers.to_string()]);
+    let masters: Vec<_> = report.masters().iter().map(ToString::to_string).collect();
+    table.add_row(["connected to", &masters.join(", ")]);
     table.add_row(["prefix", &tier.settings().prefix]);
     table.add_row(["version", report.version()]);
     for finding in report.findings() {
@@ -115,15 +117,4 @@ fn table() -> Table {
     let mut table = Table::new();
     table.load_preset(UTF8_FULL_CONDENSED);
     table
-}
-
-fn place(tier: &RedisTier) -> String {
-    match &tier.settings().servers {
-        Servers::Single(address) => address.to_string(),
-        Servers::Cluster(seeds) => {
-            let seeds: Vec<_> = seeds.iter().map(ToString::to_string).collect();
-            format!("the cluster of {}", seeds.join(", "))
-        }
-        other => format!("{other:?}"),
-    }
 }

@@ -1,4 +1,4 @@
-//! Names of hosts, nodes and places.
+//! Names of hosts, users, files, nodes and places.
 //!
 //! Does not look anything up: a name that is well-formed may still lead nowhere.
 
@@ -49,6 +49,12 @@ macro_rules! names {
 names! {
     /// Name or address of a server, without scheme and port.
     Host, is_host, "a host name or an IP address, without scheme and port";
+    /// User of a server's access list.
+    User, is_user, "a user's name without blanks";
+    /// Name under which Sentinel watches a master.
+    MasterName, is_name, NAME;
+    /// Path of a file.
+    FilePath, is_path, "the path of a file";
     /// Identity of a node.
     NodeId, is_name, NAME;
     /// A region, such as `us-east`.
@@ -85,6 +91,14 @@ fn are_distances(text: &str) -> bool {
 fn is_host(text: &str) -> bool {
     let named = (1..=253).contains(&text.len()) && text.chars().all(is_name_character);
     named || text.parse::<Ipv6Addr>().is_ok()
+}
+
+fn is_user(text: &str) -> bool {
+    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control())
+}
+
+fn is_path(text: &str) -> bool {
+    !text.is_empty() && !text.contains(char::is_control)
 }
 
 fn is_name_character(c: char) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! Says nothing of wrong values: see `limits.rs` and `problems.rs`.
 
-use crate::value;
+use crate::{needed, value};
 use config::{Overrides, SETTINGS, Sources};
 
 /// Layers above the defaults, lowest first, each with the value that it gives to `redis.db` and its origin.
@@ -75,23 +75,25 @@ fn every_setting_is_reachable_from_every_layer() {
         let path = setting.path;
         let text = match (path, setting.default) {
             ("market.region_distances", _) => "here/there=1",
+            ("redis.sentinels", _) => "here:1",
             (_, "") => "something",
             (_, default) => default,
         };
-        // The password of a cluster is refused without its host, which therefore is given in another layer.
-        let host = || match path {
-            "redis.cluster_password" => Overrides::new().set("redis.cluster_host=somewhere"),
-            _ => Overrides::new(),
+        // Given in another layer.
+        let others = || {
+            needed(path)
+                .iter()
+                .fold(Overrides::new(), |all, one| all.set(one))
         };
         let origins = [
             Sources::new()
                 .file("f", format!("{path}: '{text}'"))
-                .overrides(host()),
+                .overrides(others()),
             Sources::new()
                 .environment([(setting.variable(), text.to_owned())])
-                .overrides(host()),
-            Sources::new().overrides(host().flag(setting.flag(), text)),
-            Sources::new().overrides(host().set(&format!("{path}={text}"))),
+                .overrides(others()),
+            Sources::new().overrides(others().flag(setting.flag(), text)),
+            Sources::new().overrides(others().set(&format!("{path}={text}"))),
         ]
         .map(|sources| {
             sources

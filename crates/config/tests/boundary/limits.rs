@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::{lines, set, value};
+use crate::{lines, needed, set, value};
 use config::{Overrides, SETTINGS, Setting, Sources, Switch};
 
 const HOST: &str = "a host name or an IP address, without scheme and port";
@@ -46,7 +46,7 @@ const LIMITS: &[Limit] = &[
        "cache.event_processing_timeout", "cache.health_check_interval", "market.late_start", "market.quote_life"], TIME,
         &["1ms", "0.001", "5", "2.5", "10s", "10 s", "2m", "1.5m", "1h", "3600", "3600000ms"],
         &["", "0", "0s", "0.5ms", "0.0005", "3601", "3600001ms", "1.001h", "-1", "5d", "s", "five", "18446744073709551615h"]),
-    (&["redis.ssl", "redis.retry_on_timeout", "features.enable_l1", "features.enable_event_driven",
+    (&["redis.ssl", "redis.retry_on_timeout", "redis.read_replicas", "features.enable_l1", "features.enable_event_driven",
        "features.enable_compression", "features.enable_metrics", "features.enable_health_checks",
        "performance.warmup_enabled", "security.enable_tls", "security.require_auth",
        "security.allow_lossy_bookings"], SWITCH,
@@ -74,7 +74,20 @@ const LIMITS: &[Limit] = &[
     (&["redis.cluster_host"], "a host name or an IP address, without scheme and port, or nothing",
         &["", "node-1.cluster"],
         &["node-1:6379"]),
-    (&["redis.password", "redis.cluster_password", "security.auth_token"],
+    (&["redis.user", "redis.sentinel_user"], "a user's name without blanks, or nothing",
+        &["", "edge", "edge-node@market"],
+        &[" ", "edge node", "a\0"]),
+    (&["redis.ssl_ca_file", "redis.ssl_cert_file", "redis.ssl_key_file"], "the path of a file, or nothing",
+        &["", "/etc/ssl/my authority.pem", "ca.pem"],
+        &[" ", "a\nb"]),
+    (&["redis.sentinels"],
+        "hosts, each with a port unless it is 26379, such as 10.0.0.1:26379,10.0.0.2:26379, or nothing",
+        &["", "a", "a:1", "a:65535, 10.0.0.2", "::1", "[::1]", "[::1]:7,b"],
+        &[" ", ",", "a,", "a:", "a:0", "a:65536", ":1", "[a]:1", "[::1]1", "redis://a", "user@a", "a b"]),
+    (&["redis.sentinel_master"], "1 to 64 letters, digits, '.', '_' or '-', or nothing",
+        &["", "market", "my-master_1.a"],
+        &[" ", "my master"]),
+    (&["redis.password", "redis.cluster_password", "redis.sentinel_password", "security.auth_token"],
         "a text without line breaks (was it read from a file that ends in one?), or nothing",
         &["", " blank at both ends "],
         &["line\n", "\n", "\0"]),
@@ -84,9 +97,10 @@ const LIMITS: &[Limit] = &[
 fn what_lies_within_the_limits_is_taken() {
     for (paths, _, right, _) in LIMITS {
         for (path, text) in each(paths, right) {
-            // What the rules between settings ask for, so that only the limits matter.
-            let rules = ["performance.connection_pool_size=1", "redis.cluster_host=a"];
-            let given = rules.into_iter().fold(Overrides::new(), Overrides::set);
+            let given = Overrides::new().set("performance.connection_pool_size=1");
+            // Nothing asks for nothing.
+            let needed = needed(path).iter().filter(|_| !text.is_empty());
+            let given = needed.fold(given, |all, one| all.set(one));
             let loaded = Sources::new()
                 .overrides(given.set(&format!("{path}={text}")))
                 .load();

@@ -44,6 +44,26 @@ fn value(loaded: &Loaded, path: &str) -> String {
     found.unwrap_or_else(|| panic!("no setting {path}")).value.clone()
 }
 
+/// What the rules between settings ask for where this one is given.
+fn needed(path: &str) -> &'static [&'static str] {
+    match path {
+        "redis.cluster_password" => &["redis.cluster_host=a"],
+        "redis.user" => &["redis.password=a"],
+        "redis.ssl_ca_file" => &["redis.ssl=on"],
+        "redis.ssl_cert_file" => &["redis.ssl=on", "redis.ssl_key_file=a"],
+        "redis.ssl_key_file" => &["redis.ssl=on", "redis.ssl_cert_file=a"],
+        "redis.sentinels" => &["redis.sentinel_master=a"],
+        "redis.sentinel_master" => &["redis.sentinels=a"],
+        "redis.sentinel_user" => &[
+            "redis.sentinels=a",
+            "redis.sentinel_master=a",
+            "redis.sentinel_password=a",
+        ],
+        "redis.sentinel_password" => &["redis.sentinels=a", "redis.sentinel_master=a"],
+        _ => &[],
+    }
+}
+
 /// Every problem as a line.
 fn lines(result: Result<Loaded, Problems>) -> Vec<String> {
     result

@@ -193,3 +193,92 @@ fn the_message_counts_the_problems() {
         .unwrap_err();
     assert!(two.to_string().starts_with("2 settings are wrong:\n  redis.port"));
 }
+
+#[test]
+fn settings_of_redis_that_cannot_be_obeyed_together_are_refused_with_what_would_be_right() {
+    let from = |path: &str| format!("(flag --set {path})");
+    for (given, expected) in [
+        (
+            &["redis.user=edge"][..],
+            vec![format!(
+                "redis.password = \"\" (default): expected a password, because redis.user is edge {}",
+                from("redis.user")
+            )],
+        ),
+        (
+            &["redis.ssl_ca_file=ca.pem", "redis.ssl_key_file=node.key"],
+            vec![
+                format!(
+                    "redis.ssl = \"off\" (default): expected on, because redis.ssl_ca_file is ca.pem {}",
+                    from("redis.ssl_ca_file")
+                ),
+                format!(
+                    "redis.ssl_cert_file = \"\" (default): expected the file with its certificate, \
+                     because redis.ssl_key_file is node.key {}",
+                    from("redis.ssl_key_file")
+                ),
+            ],
+        ),
+        (
+            &["redis.ssl=on", "redis.ssl_cert_file=node.pem"],
+            vec![format!(
+                "redis.ssl_key_file = \"\" (default): expected the file with its key, \
+                 because redis.ssl_cert_file is node.pem {}",
+                from("redis.ssl_cert_file")
+            )],
+        ),
+        (
+            &["redis.sentinels=10.0.0.1", "redis.cluster_host=10.0.0.2"],
+            vec![
+                format!(
+                    "redis.sentinels = \"10.0.0.1:26379\" {}: expected nothing, \
+                     because redis.cluster_host is 10.0.0.2 {}",
+                    from("redis.sentinels"),
+                    from("redis.cluster_host")
+                ),
+                format!(
+                    "redis.sentinel_master = \"\" (default): expected the name that stands in `sentinel monitor`, \
+                     because redis.sentinels is 10.0.0.1:26379 {}",
+                    from("redis.sentinels")
+                ),
+            ],
+        ),
+        (
+            &["redis.sentinel_user=edge"],
+            vec![
+                format!(
+                    "redis.sentinels = \"\" (default): expected the addresses of the sentinels, \
+                     because redis.sentinel_user is edge {}",
+                    from("redis.sentinel_user")
+                ),
+                format!(
+                    "redis.sentinel_master = \"\" (default): expected the name that stands in `sentinel monitor`, \
+                     because redis.sentinel_user is edge {}",
+                    from("redis.sentinel_user")
+                ),
+                format!(
+                    "redis.sentinel_password = \"\" (default): expected a password, \
+                     because redis.sentinel_user is edge {}",
+                    from("redis.sentinel_user")
+                ),
+            ],
+        ),
+    ] {
+        let overrides = given.iter().fold(Overrides::new(), |all, one| all.set(one));
+        assert_eq!(
+            lines(Sources::new().overrides(overrides).load()),
+            expected,
+            "{given:?}"
+        );
+    }
+}
+
+#[test]
+fn the_user_of_a_cluster_may_have_the_clusters_password() {
+    let cluster = [
+        ("REDIS_USER", "edge"),
+        ("REDIS_CLUSTER_HOST", "a"),
+        ("REDIS_CLUSTER_PASSWORD", "p"),
+    ];
+    assert!(environment(&cluster).load().is_ok());
+}

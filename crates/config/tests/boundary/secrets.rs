@@ -24,7 +24,12 @@ fn passwords_and_tokens_are_secret_and_nothing_else_is() {
     let paths: Vec<_> = secret.map(|setting| setting.path).collect();
     assert_eq!(
         paths,
-        ["redis.password", "redis.cluster_password", "security.auth_token"]
+        [
+            "redis.password",
+            "redis.cluster_password",
+            "redis.sentinel_password",
+            "security.auth_token"
+        ]
     );
 }
 
