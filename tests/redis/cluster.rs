@@ -5,11 +5,12 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cache_redis::{Address, Servers, Settings};
 use futures_util::future::join_all;
 use redis::Value;
+use tokio::time::Instant;
 
 use crate::nodes::{PATIENCE, eventually};
 use crate::proxy::Proxy;

@@ -31,6 +31,8 @@ pub(crate) fn run() -> Result<(), Failure> {
         "tests",
         "--test",
         "postgres",
+        "--test",
+        "redis",
         "--",
         "-D",
         "warnings",
