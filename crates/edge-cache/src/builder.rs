@@ -163,6 +163,30 @@ impl EdgeCacheBuilder {
     /// # Panics
     /// Outside a Tokio runtime.
     pub fn start(self) -> EdgeCache {
+        let (canaries, queue) = (self.canaries, self.queue);
+        let engine = Arc::new(self.assemble());
+        for coherence in &engine.lanes {
+            let driver = Driver {
+                coherence: Arc::clone(coherence),
+                bus: Arc::clone(&engine.ports.bus),
+                store: Arc::clone(&engine.ports.shared),
+                entropy: Arc::clone(&engine.ports.entropy),
+                queue,
+                stop: engine.stop.clone(),
+            };
+            engine.tasks.spawn(engine.holding.of(driver.run()));
+        }
+        let paying = engine.holding.of(Arc::clone(&engine).pay_debts());
+        engine.tasks.spawn(paying);
+        if let Some(every) = canaries {
+            let writing = Arc::clone(&engine).write_canaries(every);
+            engine.tasks.spawn(engine.holding.of(writing));
+        }
+        EdgeCache::over(engine)
+    }
+
+    /// All parts, of which none has started.
+    pub(crate) fn assemble(self) -> Engine {
         let stop = CancellationToken::new();
         let dispatcher = Arc::new(Dispatcher::new(stop.child_token()));
         let memory = Arc::new(Memory {
@@ -183,19 +207,7 @@ impl EdgeCacheBuilder {
                 self.rules,
             ))
         });
-        let tasks = TaskTracker::new();
-        for coherence in &lanes {
-            let driver = Driver {
-                coherence: Arc::clone(coherence),
-                bus: Arc::clone(&self.ports.bus),
-                store: Arc::clone(&self.ports.shared),
-                entropy: Arc::clone(&self.ports.entropy),
-                queue: self.queue,
-                stop: stop.clone(),
-            };
-            tasks.spawn(self.holding.of(driver.run()));
-        }
-        let engine = Arc::new(Engine {
+        Engine {
             ports: self.ports,
             memory,
             lanes,
@@ -205,7 +217,7 @@ impl EdgeCacheBuilder {
             paying: 0.into(),
             owed_came: tokio::sync::Notify::new(),
             paid: tokio::sync::Notify::new(),
-            tasks,
+            tasks: TaskTracker::new(),
             holding: self.holding,
             closing: false.into(),
             stop,
@@ -213,14 +225,7 @@ impl EdgeCacheBuilder {
             region: self.region,
             published: 0.into(),
             spot_checks: self.spot_checks,
-        });
-        let paying = engine.holding.of(Arc::clone(&engine).pay_debts());
-        engine.tasks.spawn(paying);
-        if let Some(every) = self.canaries {
-            let writing = Arc::clone(&engine).write_canaries(every);
-            engine.tasks.spawn(engine.holding.of(writing));
         }
-        EdgeCache::over(engine)
     }
 }
 

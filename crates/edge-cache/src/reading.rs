@@ -416,3 +416,6 @@ pub(crate) const PATIENCE: u32 = 3;
 
 /// How many fetches a reader sees given up, by a leader that went away or a store that panics, before it gives up too.
 const TAKEOVERS: u32 = 12;
+
+#[cfg(test)]
+mod tests;

@@ -361,6 +361,12 @@ impl Coherence {
             .filter(|moment| *moment != Moment::NEVER)
     }
 
+    /// Applies events as the lane's task does, for a test that drives a lane itself.
+    #[cfg(feature = "test-util")]
+    pub fn hear(&self, events: impl IntoIterator<Item = WireEvent>) {
+        self.on_events(events);
+    }
+
     /// Applies the events of one drained batch: grouped by shard, each key's latest change only.
     pub(crate) fn on_events(&self, events: impl IntoIterator<Item = WireEvent>) {
         let mut by_shard: Vec<(Shard, Vec<WireEvent>)> = Vec::new();
