@@ -18,6 +18,7 @@ mod manifest;
 mod names;
 mod openings;
 mod pinning;
+mod proofs;
 mod source;
 mod top_level;
 
@@ -34,6 +35,7 @@ const CHECKS: &[Check] = &[
     names::check,
     leftovers::check,
     links::check,
+    proofs::check,
 ];
 
 /// Checks the workspace.
