@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use cache_core::{
-    EventId, Namespace, Op, Permille, Policy, Propagation, ReadFrom, Seq, SharedStore as _, Write,
+    EventId, Lane, Namespace, Op, Permille, Policy, Propagation, ReadFrom, Seq, SharedStore as _, Write,
 };
 use cache_memory::Faults;
 use edge_cache::{CacheError, Receipt};
@@ -25,6 +25,11 @@ const TRAVELLING: Namespace<u64> = Namespace::new(
     Policy::event_driven(Duration::from_secs(300))
         .with_jitter(Permille(0))
         .with_propagation(Propagation::Value),
+);
+
+const URGENT: Namespace<u64> = Namespace::new(
+    "urgent",
+    Policy::event_driven(Duration::from_secs(30)).with_lane(Lane::Critical),
 );
 
 async fn fleet() -> Fleet {
@@ -225,5 +230,46 @@ async fn a_value_that_came_in_one_batch_with_the_flush_that_killed_it_is_not_ser
     third.write(flush).await.expect("flushed");
     sleep(Duration::from_secs(20)).await;
     assert!(there.get(&key).await.expect("read").is_none(), "flushed 20 s ago");
+    fleet.shutdown().await;
+}
+
+/// Of the fleet that one hot key must not upset.
+const MANY: usize = 150;
+
+#[tokio::test(start_paused = true)]
+async fn a_key_written_five_thousand_times_a_second_ends_the_same_on_150_nodes_and_delays_no_other_lane() {
+    let options = FleetOptions {
+        nodes: MANY,
+        spot_checks: 64,
+        ..FleetOptions::default()
+    };
+    let fleet = Fleet::start(options, |builder| builder.namespace(&NUMBERS).namespace(&URGENT)).await;
+    fleet.hub.set_faults(Faults {
+        event_delay: Duration::ZERO..=Duration::from_millis(5),
+        ..Faults::NONE
+    });
+    let (hot, urgent) = (NUMBERS.key(&[("id", &1)]), URGENT.key(&[("id", &1)]));
+    let (first, second, watcher) = (&fleet.nodes[0], &fleet.nodes[1], &fleet.nodes[2]);
+    for round in 1..=500_u64 {
+        for write in 0..5 {
+            first.put(&hot, round * 10 + write).await.expect("put");
+            second.put(&hot, round * 10 + write).await.expect("put");
+        }
+        if round.is_multiple_of(50) {
+            first.put(&urgent, round).await.expect("put");
+            sleep(Duration::from_millis(6)).await;
+            let seen = watcher.get(&urgent).await.expect("read").map(|value| *value);
+            assert_eq!(seen, Some(round), "the other lane is as fast as its events");
+        }
+        sleep(Duration::from_millis(2)).await;
+    }
+    sleep(Duration::from_millis(6)).await;
+    for node in &fleet.nodes {
+        let value = node.get(&hot).await.expect("read").map(|value| *value);
+        assert_eq!(value, Some(5_004));
+        let stats = node.stats();
+        assert_eq!(stats.events.iter().map(|tally| tally.flushes).sum::<u64>(), 0);
+        assert_eq!(stats.spot_checks.inconsistent, 0);
+    }
     fleet.shutdown().await;
 }
