@@ -13,10 +13,13 @@ use tests::simulation::{MUTANTS, Mutant, Profile};
 pub(crate) struct Arguments {
     /// Seeds of each profile, or at most of each mutant
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) seeds: u64,
+    seeds: u64,
     /// The first seed; the others follow it one by one
     #[arg(long, default_value_t = 1)]
     first_seed: u64,
+    /// Only this seed; with `--trace` every step of it is printed, whether it fails or not
+    #[arg(long, conflicts_with_all = ["seeds", "first_seed"])]
+    seed: Option<u64>,
     /// Threads [default: one for each processor]
     #[arg(long)]
     jobs: Option<NonZeroUsize>,
@@ -33,7 +36,19 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn seeds(&self) -> Range<u64> {
-        self.first_seed..self.first_seed.saturating_add(self.seeds)
+        let (first, count) = self.seed.map_or((self.first_seed, self.seeds), |seed| (seed, 1));
+        first..first.saturating_add(count)
+    }
+
+    /// How many seeds.
+    pub(crate) fn count(&self) -> u64 {
+        let seeds = self.seeds();
+        seeds.end - seeds.start
+    }
+
+    /// The one seed whose every step is to be printed.
+    pub(crate) fn traced(&self) -> Option<u64> {
+        self.seed.filter(|_| self.trace)
     }
 
     pub(crate) fn jobs(&self) -> usize {

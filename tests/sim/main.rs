@@ -36,6 +36,9 @@ fn profiles(arguments: &Arguments) -> bool {
     let (mut rows, mut failed) = (Vec::new(), Vec::new());
     for profile in arguments.profiles() {
         let scenario = Scenario::of(profile);
+        if let Some(seed) = arguments.traced() {
+            simulate(&scenario, seed, Trace::On);
+        }
         let (row, failures) = run(profile.name(), &scenario, arguments);
         rows.push(row);
         failed.extend(failures.into_iter().map(|seed| (profile, seed)));
@@ -72,7 +75,7 @@ fn run(name: &'static str, scenario: &Scenario, arguments: &Arguments) -> (Row, 
     failed.sort_unstable();
     let row = Row {
         name,
-        seeds: arguments.seeds,
+        seeds: arguments.count(),
         bad: failed.len(),
         verdict: sum.into_inner().expect("no run panics"),
         processor: started.processor(),
@@ -122,7 +125,7 @@ fn noticed(mutant: &'static Mutant, arguments: &Arguments) -> Option<(u64, Trial
 /// Tries the seeds in order, on as many threads as asked for, until one says that it is enough.
 fn each_seed(name: &'static str, arguments: &Arguments, try_one: impl Fn(u64) -> ControlFlow<()> + Sync) {
     let seeds = arguments.seeds();
-    let (bar, next) = (bar(name, arguments.seeds), AtomicU64::new(seeds.start));
+    let (bar, next) = (bar(name, arguments.count()), AtomicU64::new(seeds.start));
     std::thread::scope(|scope| {
         for _job in 0..arguments.jobs() {
             scope.spawn(|| {

@@ -121,7 +121,7 @@ pub(crate) fn mutants(rows: &[(&Mutant, Option<(u64, Trial)>)]) -> Table {
 
 pub(crate) fn reproduction(profile: Profile, seed: u64) -> String {
     format!(
-        "The first: cargo xtask sim --profile {} --first-seed {seed} --seeds 1 --trace",
+        "The first: cargo xtask sim --profile {} --seed {seed} --trace",
         profile.name()
     )
 }

@@ -13,7 +13,7 @@ fn every_promise_holds_under_every_profile() {
             let verdict = simulate(&scenario, seed, Trace::Off);
             assert!(
                 verdict.breaches.is_empty(),
-                "{:?} under {profile:?} with seed {seed}: cargo xtask sim --profile {} --first-seed {seed} --seeds 1 --trace",
+                "{:?} under {profile:?} with seed {seed}: cargo xtask sim --profile {} --seed {seed} --trace",
                 verdict.breaches,
                 profile.name(),
             );
