@@ -14,7 +14,7 @@ pub(crate) struct Arguments {
 }
 
 /// What can be measured alone.
-pub(crate) const PARTS: [&str; 5] = ["reads", "writes", "events", "burst", "repairs"];
+pub(crate) const PARTS: [&str; 6] = ["reads", "writes", "events", "lanes", "burst", "repairs"];
 
 impl Arguments {
     pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {

@@ -5,6 +5,7 @@
 mod arguments;
 mod burst;
 mod events;
+mod lanes;
 mod nodes;
 mod reads;
 mod repairs;
@@ -33,6 +34,7 @@ fn main() {
                 "reads" => reads::measure(&arguments, &mut table).await,
                 "writes" => writes::measure(&arguments, &mut table).await,
                 "events" => events::measure(&arguments, &mut table).await,
+                "lanes" => lanes::measure(&arguments, &mut table).await,
                 "burst" => burst::measure(&arguments, &mut table).await,
                 "repairs" => repairs::measure(&arguments, &mut table).await,
                 _ => unreachable!("every part is measured by its module"),

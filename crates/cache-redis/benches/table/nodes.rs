@@ -11,7 +11,7 @@ use cache_core::{
 };
 use cache_l1::MemoryStores;
 use cache_redis::{Address, RedisTier, Servers, Settings};
-use edge_cache::{EdgeCache, Ports};
+use edge_cache::{EdgeCache, EdgeCacheBuilder, Ports};
 use redis::aio::MultiplexedConnection;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
@@ -36,21 +36,31 @@ pub(crate) fn value(id: usize) -> Vec<u8> {
     (0..300).map(|_| next(&mut state)).collect()
 }
 
-/// A node, and when events took entries out of its memory.
+/// A node, and when events took entries of the watched namespace out of its memory.
 pub(crate) struct Node {
     pub(crate) cache: EdgeCache,
     pub(crate) superseded: UnboundedReceiver<Instant>,
 }
 
+/// A node with room for many pages, which are watched.
 pub(crate) async fn node(settings: &Settings) -> Node {
+    let policy = PAGES.policy().with_memory(1 << 30, 100_000);
+    node_with(settings, PAGES.name(), |builder| {
+        builder.event_queue(50_000).namespace_with(&PAGES, policy)
+    })
+    .await
+}
+
+/// A node with other namespaces, of which one is watched.
+pub(crate) async fn node_with(
+    settings: &Settings,
+    watched: &'static str,
+    register: impl FnOnce(EdgeCacheBuilder) -> EdgeCacheBuilder,
+) -> Node {
     let tier = Arc::new(RedisTier::new(settings.clone()).expect("right settings"));
     let (sender, superseded) = unbounded_channel();
-    let ports = Ports::new(Arc::new(Watched(sender)), tier.clone(), tier);
-    let policy = PAGES.policy().with_memory(1 << 30, 100_000);
-    let cache = EdgeCache::builder(ports)
-        .event_queue(50_000)
-        .namespace_with(&PAGES, policy)
-        .start();
+    let ports = Ports::new(Arc::new(Watched(watched, sender)), tier.clone(), tier);
+    let cache = register(EdgeCache::builder(ports)).start();
     assert!(cache.ready(Duration::from_secs(20)).await, "the server is well");
     Node { cache, superseded }
 }
@@ -72,13 +82,18 @@ pub(crate) fn client(settings: &Settings) -> redis::Client {
     redis::Client::open((host.as_str(), *port)).expect("an address")
 }
 
-struct Watched(UnboundedSender<Instant>);
+struct Watched(&'static str, UnboundedSender<Instant>);
 
 struct WatchedStore(Arc<dyn LocalStore>, UnboundedSender<Instant>);
 
 impl LocalStores for Watched {
     fn open(&self, namespace: &'static str, limits: LocalLimits) -> Arc<dyn LocalStore> {
-        Arc::new(WatchedStore(MemoryStores.open(namespace, limits), self.0.clone()))
+        let memory = MemoryStores.open(namespace, limits);
+        if namespace == self.0 {
+            Arc::new(WatchedStore(memory, self.1.clone()))
+        } else {
+            memory
+        }
     }
 }
 
