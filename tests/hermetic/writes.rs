@@ -5,12 +5,12 @@
 use std::time::Duration;
 
 use cache_core::{
-    EventId, Lane, Namespace, Op, Permille, Policy, Propagation, ReadFrom, Seq, SharedStore as _, Write,
+    EventId, Namespace, Op, Permille, Policy, Propagation, ReadFrom, Seq, SharedStore as _, Write,
 };
 use cache_memory::Faults;
-use edge_cache::{CacheError, Receipt};
+use edge_cache::{CacheError, Receipt, Timing};
 use futures_util::future::join;
-use tests::{Fleet, FleetOptions};
+use tests::{Fleet, FleetOptions, Node};
 use tokio::time::sleep;
 
 use crate::doubles::{Says, Source};
@@ -25,11 +25,6 @@ const TRAVELLING: Namespace<u64> = Namespace::new(
     Policy::event_driven(Duration::from_secs(300))
         .with_jitter(Permille(0))
         .with_propagation(Propagation::Value),
-);
-
-const URGENT: Namespace<u64> = Namespace::new(
-    "urgent",
-    Policy::event_driven(Duration::from_secs(30)).with_lane(Lane::Critical),
 );
 
 async fn fleet() -> Fleet {
@@ -237,39 +232,52 @@ async fn a_value_that_came_in_one_batch_with_the_flush_that_killed_it_is_not_ser
 const MANY: usize = 150;
 
 #[tokio::test(start_paused = true)]
-async fn a_key_written_five_thousand_times_a_second_ends_the_same_on_150_nodes_and_delays_no_other_lane() {
+async fn a_key_written_five_thousand_times_a_second_while_150_nodes_read_it_ends_the_same_on_all() {
     let options = FleetOptions {
         nodes: MANY,
-        spot_checks: 64,
+        spot_checks: 4,
+        // Many heartbeats in the second that it takes, so that there are heads to compare hits with.
+        timing: Timing {
+            lease: Duration::from_millis(300),
+            deadline: Duration::from_millis(200),
+        },
         ..FleetOptions::default()
     };
-    let fleet = Fleet::start(options, |builder| builder.namespace(&NUMBERS).namespace(&URGENT)).await;
+    let fleet = Fleet::start(options, |builder| builder.namespace(&NUMBERS)).await;
     fleet.hub.set_faults(Faults {
         event_delay: Duration::ZERO..=Duration::from_millis(5),
+        reorder: Permille(100),
         ..Faults::NONE
     });
-    let (hot, urgent) = (NUMBERS.key(&[("id", &1)]), URGENT.key(&[("id", &1)]));
-    let (first, second, watcher) = (&fleet.nodes[0], &fleet.nodes[1], &fleet.nodes[2]);
+    let (key, writers) = (NUMBERS.key(&[("id", &1)]), [&fleet.nodes[0], &fleet.nodes[1]]);
+    let read = async |node: &Node| node.get(&key).await.expect("read").map(|value| *value);
+    let mut behind = 0;
     for round in 1..=500_u64 {
-        for write in 0..5 {
-            first.put(&hot, round * 10 + write).await.expect("put");
-            second.put(&hot, round * 10 + write).await.expect("put");
+        for write in 0..10 {
+            writers[write % 2].put(&key, round).await.expect("put");
         }
-        if round.is_multiple_of(50) {
-            first.put(&urgent, round).await.expect("put");
-            sleep(Duration::from_millis(6)).await;
-            let seen = watcher.get(&urgent).await.expect("read").map(|value| *value);
-            assert_eq!(seen, Some(round), "the other lane is as fast as its events");
+        for node in &fleet.nodes {
+            // Every event takes up to five milliseconds, and one that may be overtaken one more.
+            let seen = read(node).await.expect("a value");
+            assert!(seen + 3 >= round, "{seen} at {round}");
+            behind += u64::from(seen < round);
         }
         sleep(Duration::from_millis(2)).await;
     }
-    sleep(Duration::from_millis(6)).await;
+    assert!(behind > 1_000, "memory answers meanwhile: {behind}");
+    sleep(Duration::from_millis(10)).await;
     for node in &fleet.nodes {
-        let value = node.get(&hot).await.expect("read").map(|value| *value);
-        assert_eq!(value, Some(5_004));
+        assert_eq!(read(node).await, Some(500));
+    }
+    // The nodes look their hits up in the logs with their next heartbeats.
+    sleep(Duration::from_secs(5)).await;
+    let mut checked = 0;
+    for node in &fleet.nodes {
         let stats = node.stats();
         assert_eq!(stats.events.iter().map(|tally| tally.flushes).sum::<u64>(), 0);
         assert_eq!(stats.spot_checks.inconsistent, 0);
+        checked += stats.spot_checks.consistent;
     }
+    assert!(checked > 500, "{checked}");
     fleet.shutdown().await;
 }

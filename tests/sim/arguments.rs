@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
     /// The first seed; the others follow it one by one
     #[arg(long, default_value_t = 1)]
     first_seed: u64,
-    /// Only this seed; with `--trace` every step of it is printed, whether it fails or not
+    /// Only this seed; with `--trace` every step of a profile's life is printed, whether it fails or not
     #[arg(long, conflicts_with_all = ["seeds", "first_seed"])]
     seed: Option<u64>,
     /// Threads [default: one for each processor]

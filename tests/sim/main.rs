@@ -6,13 +6,14 @@ mod arguments;
 mod report;
 
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::Parser as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use tests::simulation::{Mutant, Scenario, Trace, Trial, Verdict, shrink, simulate};
+use tests::simulation::{Mutant, Noticed, Scenario, Trace, Verdict, shrink, simulate};
 
 use arguments::Arguments;
 use report::Row;
@@ -90,42 +91,49 @@ fn mutants(arguments: &Arguments) -> bool {
         .map(|mutant| (mutant, noticed(mutant, arguments)))
         .collect();
     println!("{}", report::mutants(&rows));
-    if let (true, [(mutant, Some((seed, Trial::Noticed(_))))]) = (arguments.trace, &rows[..]) {
-        let small = shrink(mutant.scenario(), *seed);
-        println!(
-            "The smallest form of seed {seed}: {}",
-            report::description(&small)
-        );
-        simulate(&small, *seed, Trace::On);
+    if let (true, [(mutant, noticed)]) = (arguments.trace, &rows[..]) {
+        trace(mutant, noticed);
     }
-    rows.iter()
-        .all(|(_, noticed)| matches!(noticed, Some((_, Trial::Noticed(_)))))
+    rows.iter().all(|(_, noticed)| noticed.is_missed())
 }
 
-/// The first seed under which anything breaks, and what that says.
-fn noticed(mutant: &'static Mutant, arguments: &Arguments) -> Option<(u64, Trial)> {
-    let first = Mutex::new(None::<(u64, Trial)>);
-    let is_first =
-        |seed: u64, first: &Option<(u64, Trial)>| first.as_ref().is_none_or(|(other, _)| seed < *other);
+/// Prints every step of the first seed that breaks: of its smallest form, unless that may break for want of another rule.
+fn trace(mutant: &Mutant, noticed: &Noticed) {
+    let Some((seed, _)) = noticed.first else { return };
+    let scenario = if mutant.stands_alone() {
+        shrink(mutant.scenario(), seed)
+    } else {
+        mutant.scenario()
+    };
+    println!("Seed {seed}: {}", report::description(&scenario));
+    simulate(&scenario, seed, Trace::On);
+}
+
+/// Tries a mutant: up to the first seed that breaks, or all seeds where another rule stands in for this one.
+fn noticed(mutant: &'static Mutant, arguments: &Arguments) -> Noticed {
+    let noticed = Mutex::new(Noticed::default());
     each_seed(mutant.name, arguments, |seed| {
-        // Seeds are handed out in order: those that come before the first one found are already being tried.
-        if !is_first(seed, &first.lock().expect("no run panics")) {
+        // Seeds are handed out in order: those before the first that breaks are already being tried.
+        if mutant.stands_alone() && noticed.lock().expect("no run panics").first.is_some() {
             return ControlFlow::Break(());
         }
         let trial = mutant.under(seed);
-        let mut first = first.lock().expect("no run panics");
-        if !matches!(trial, Trial::Unnoticed) && is_first(seed, &first) {
-            *first = Some((seed, trial));
-        }
+        noticed.lock().expect("no run panics").add(seed, trial);
         ControlFlow::Continue(())
     });
-    first.into_inner().expect("no run panics")
+    noticed.into_inner().expect("no run panics")
 }
 
-/// Tries the seeds in order, on as many threads as asked for, until one says that it is enough.
+/// Tries the seeds in order, on as many threads as asked for, until one says that it is enough. One that panics is named.
 fn each_seed(name: &'static str, arguments: &Arguments, try_one: impl Fn(u64) -> ControlFlow<()> + Sync) {
     let seeds = arguments.seeds();
     let (bar, next) = (bar(name, arguments.count()), AtomicU64::new(seeds.start));
+    let try_one = |seed| {
+        catch_unwind(AssertUnwindSafe(|| try_one(seed))).unwrap_or_else(|panic| {
+            eprintln!("{name} panics with seed {seed}");
+            resume_unwind(panic)
+        })
+    };
     std::thread::scope(|scope| {
         for _job in 0..arguments.jobs() {
             scope.spawn(|| {

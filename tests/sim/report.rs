@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use comfy_table::{Table, presets};
-use tests::simulation::{Breach, Mutant, Profile, Scenario, TIMING, Trial, Verdict};
+use tests::simulation::{Breach, Mutant, Noticed, Profile, Scenario, TIMING, Verdict};
 
 /// One profile's figures.
 pub(crate) struct Row {
@@ -98,23 +98,31 @@ pub(crate) fn table(rows: &[Row]) -> Table {
     table
 }
 
-pub(crate) fn mutants(rows: &[(&Mutant, Option<(u64, Trial)>)]) -> Table {
-    let mut table = empty(&["without", "profile", "noticed by seed", "breaks"]);
+pub(crate) fn mutants(rows: &[(&Mutant, Noticed)]) -> Table {
+    let mut table = empty(&[
+        "without",
+        "profile",
+        "first seed",
+        "breaks",
+        "seeds that break, without it and with it",
+    ]);
     for (mutant, noticed) in rows {
-        let (seed, broken) = match noticed {
-            Some((seed, Trial::Noticed(verdict))) => (seed.to_string(), format!("{:?}", verdict.breaches)),
-            Some((seed, Trial::BrokenAnyway(verdict))) => (
-                format!("NOTHING IS PROVEN: {seed} breaks with the rule as well"),
-                format!("{:?}", verdict.breaches),
+        let (seed, breaches) = noticed.first.as_ref().map_or_else(
+            || ("NOT NOTICED".to_owned(), String::new()),
+            |(seed, verdict)| (seed.to_string(), format!("{:?}", verdict.breaches)),
+        );
+        let counted = match (mutant.stands_alone(), noticed.is_missed()) {
+            (true, _) => String::new(),
+            (false, missed) => format!(
+                "{} and {} of {}{}",
+                noticed.broken,
+                noticed.anyway,
+                noticed.tried,
+                if missed { "" } else { ": NOTHING IS PROVEN" }
             ),
-            Some((_, Trial::Unnoticed)) | None => ("NOT NOTICED".to_owned(), String::new()),
         };
-        table.add_row([
-            mutant.name.to_owned(),
-            mutant.profile.name().to_owned(),
-            seed,
-            broken,
-        ]);
+        let name = mutant.name.to_owned();
+        table.add_row([name, mutant.profile.name().to_owned(), seed, breaches, counted]);
     }
     table
 }

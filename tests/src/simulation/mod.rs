@@ -15,7 +15,7 @@ mod trouble;
 mod truth;
 mod wraps;
 
-pub use mutants::{MUTANTS, Mutant, Trial};
+pub use mutants::{MUTANTS, Mutant, Noticed, Trial};
 pub use recording::Recording;
 pub use run::{Trace, record, simulate};
 pub use scenario::{Load, Profile, Scenario, TIMING, Trouble};

@@ -1,8 +1,8 @@
 //! Each rule taken out once: the simulation must notice.
 //!
 //! Where two rules keep the same promise, neither is missed while the other holds. Such a mutant lacks both, and counts as
-//! noticed only if nothing breaks while the rule in question is the only one left of the two: under no seed that was tried.
-//! To compare seed by seed would prove nothing: without a rule the whole life of a fleet is another one, and breaks by luck.
+//! noticed only if many more seeds break than without the other rule alone: to compare seed by seed would prove nothing, since
+//! without a rule the whole life of a fleet is another one, and breaks by luck.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use edge_cache::Rule;
 
 use super::run::{Trace, simulate};
 use super::scenario::{Profile, Scenario, Trouble};
-use super::truth::Verdict;
+use super::truth::{Breach, Verdict};
 use super::wraps::{MemoryRule, MemoryWithout, StoreRule, StoreWithout};
 
 /// A rule, and how to take it out.
@@ -26,44 +26,92 @@ pub struct Mutant {
     apply: fn(&mut Scenario),
     /// What takes out the other rule that keeps the same promise.
     beside: Option<fn(&mut Scenario)>,
+    /// Whether needless repairs tell that it is missing, instead of what is read.
+    is_needless_repair: bool,
 }
 
 /// What one seed says of a mutant.
 #[derive(Clone, Debug)]
-pub enum Trial {
-    /// Nothing breaks.
-    Unnoticed,
-    /// A promise breaks.
-    Noticed(Verdict),
-    /// A promise breaks although the rule holds, because of the other one that is missing: no seed proves anything then.
-    BrokenAnyway(Verdict),
+pub struct Trial {
+    /// What breaks, if that is what the rule keeps.
+    broken: Option<Verdict>,
+    /// Whether as much breaks with the rule, because of the other one that is missing.
+    anyway: bool,
+}
+
+/// What the seeds that were tried say of a mutant.
+#[derive(Clone, Debug, Default)]
+pub struct Noticed {
+    /// The first seed that breaks, and what.
+    pub first: Option<(u64, Verdict)>,
+    /// Seeds that were tried.
+    pub tried: u64,
+    /// Of these, those that break without the rule.
+    pub broken: u64,
+    /// And those that break with it, where another rule is missing as well.
+    pub anyway: u64,
+}
+
+impl Noticed {
+    /// Adds what a seed says.
+    pub fn add(&mut self, seed: u64, trial: Trial) {
+        self.tried += 1;
+        self.anyway += u64::from(trial.anyway);
+        if let Some(verdict) = trial.broken {
+            self.broken += 1;
+            if self.first.as_ref().is_none_or(|(first, _)| seed < *first) {
+                self.first = Some((seed, verdict));
+            }
+        }
+    }
+
+    /// Whether the rule is missed: something breaks, and not by luck.
+    pub const fn is_missed(&self) -> bool {
+        self.broken > 10 * self.anyway
+    }
 }
 
 impl Mutant {
     /// The scenario without the rule, and without the one that stands in for it.
     pub fn scenario(&self) -> Scenario {
-        let mut scenario = Scenario::of(self.profile);
-        if let Some(beside) = self.beside {
-            beside(&mut scenario);
-        }
+        let mut scenario = self.control().unwrap_or_else(|| Scenario::of(self.profile));
         (self.apply)(&mut scenario);
         scenario
+    }
+
+    /// The scenario with the rule, where another one is missing.
+    fn control(&self) -> Option<Scenario> {
+        self.beside.map(|beside| {
+            let mut scenario = Scenario::of(self.profile);
+            beside(&mut scenario);
+            scenario
+        })
+    }
+
+    /// Whether no other rule keeps the same promise: then the first seed that breaks is proof enough.
+    pub const fn stands_alone(&self) -> bool {
+        self.beside.is_none()
     }
 
     /// Tries one seed.
     pub fn under(&self, seed: u64) -> Trial {
         let broken = |scenario: &Scenario| {
             let verdict = simulate(scenario, seed, Trace::Off);
-            (!verdict.breaches.is_empty()).then_some(verdict)
+            let told = |breach: &Breach| (*breach == Breach::NeedlessRepair) == self.is_needless_repair;
+            verdict.breaches.keys().any(told).then_some(verdict)
         };
-        if let Some(beside) = self.beside {
-            let mut scenario = Scenario::of(self.profile);
-            beside(&mut scenario);
-            if let Some(verdict) = broken(&scenario) {
-                return Trial::BrokenAnyway(verdict);
-            }
+        Trial {
+            broken: broken(&self.scenario()),
+            anyway: self.control().is_some_and(|control| broken(&control).is_some()),
         }
-        broken(&self.scenario()).map_or(Trial::Unnoticed, Trial::Noticed)
+    }
+
+    /// What nobody reads wrongly without: what is lost is what need not have been repaired.
+    const fn against_needless_repairs(self) -> Self {
+        Self {
+            is_needless_repair: true,
+            ..self
+        }
     }
 
     /// The same rule, missed while that other one is missing as well.
@@ -81,6 +129,7 @@ const fn without(name: &'static str, profile: Profile, apply: fn(&mut Scenario))
         profile,
         apply,
         beside: None,
+        is_needless_repair: false,
     }
 }
 
@@ -172,7 +221,8 @@ pub const MUTANTS: &[Mutant] = &[
     }),
     without("era check", Profile::Failovers, |scenario| {
         lacks(scenario, Rule::GenerationCheck);
-    }),
+    })
+    .against_needless_repairs(),
     without("stamp from the start", Profile::Network, |scenario| {
         store_lacks(scenario, StoreRule::StampFromTheStart);
     }),

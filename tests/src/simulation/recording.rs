@@ -1,4 +1,4 @@
-//! A run as a history, for a second judge: testkit's checks, which share nothing with the first.
+//! A run as a history, for a second judge: testkit's checks, which share nothing with the first but what records.
 //!
 //! It judges nothing while it records, and is kept only where it is asked for.
 

@@ -30,7 +30,7 @@ pub enum Breach {
     Understated,
     /// G5: the shared store was filled with a value older than an invalidation that it had taken before.
     FilledOver,
-    /// G6: a history was started anew although nothing of it had been lost, and all that was cached of it died.
+    /// A history was started anew although nothing of it had been lost, and all that was cached of it died.
     NeedlessRepair,
     /// A node's own spot checks found that it had served what it should not have.
     SpotCheck,

@@ -30,17 +30,19 @@ const START: u64 = 1_000;
 const SERVER: ServerId = ServerId(1);
 const LINEAGE: Lineage = Lineage(1);
 
-fn explore(scenario: impl Fn() + Send + Sync + 'static) {
+/// Tries every order; returns how many there are.
+fn explore(scenario: impl Fn() + Send + Sync + 'static) -> usize {
     let mut config = Config::new();
     config.failure_persistence = FailurePersistence::None;
     config.silence_warnings = true;
-    let orders = Runner::new(DfsScheduler::new(None, false), config).run(scenario);
-    assert!(orders > 1_000, "only {orders} orders: nothing came in between");
+    Runner::new(DfsScheduler::new(None, false), config).run(scenario)
 }
 
-/// Whether some order breaks a scenario.
-fn breaks(scenario: impl Fn() + Send + Sync + 'static) -> bool {
-    catch_unwind(AssertUnwindSafe(|| explore(scenario))).is_err()
+/// What some order breaks a scenario with.
+fn breach(scenario: impl Fn() + Send + Sync + 'static) -> String {
+    let broken = catch_unwind(AssertUnwindSafe(|| explore(scenario))).expect_err("some order breaks it");
+    let words = broken.downcast::<String>().expect("words");
+    *words
 }
 
 /// What a reader does wrong.
@@ -295,16 +297,19 @@ fn a_change(mutant: Mutant, lost: bool) {
 #[test]
 fn whatever_comes_in_between_nothing_is_shown_that_the_lease_does_not_cover() {
     for lost in [false, true] {
-        explore(move || a_change(Mutant::None, lost));
+        let orders = explore(move || a_change(Mutant::None, lost));
+        assert!(orders > 1_000, "only {orders} orders: nothing came in between");
     }
 }
 
 #[test]
 fn an_entry_that_is_looked_up_before_the_lease_is_noticed() {
-    assert!(breaks(|| a_change(Mutant::EntryBeforeLease, false)));
+    let breach = breach(|| a_change(Mutant::EntryBeforeLease, false));
+    assert!(breach.contains("calls itself as new as"), "{breach}");
 }
 
 #[test]
 fn a_lease_that_is_compared_with_what_another_task_knows_of_the_time_is_noticed() {
-    assert!(breaks(|| a_change(Mutant::ClockOfATask, true)));
+    let breach = breach(|| a_change(Mutant::ClockOfATask, true));
+    assert!(breach.contains("is missing at"), "{breach}");
 }
