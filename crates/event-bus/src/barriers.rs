@@ -70,7 +70,12 @@ impl Barriers {
 
     /// A barrier was raised at `seq`. A delayed message never lowers it.
     pub fn raise(&mut self, barrier: &Barrier, seq: Seq) {
-        self.learn(barrier.key(), seq);
+        let key = barrier.key();
+        // It may have been raised again before this table started over, and that was forgotten: older news would pass for all
+        // there is to know, so it stays unknown.
+        if seq > self.complete_since || self.raised.contains_key(&key) {
+            self.learn(key, seq);
+        }
     }
 
     /// The store's record says that this barrier was last raised at `seq` ([`Seq::ZERO`]: never, as far as kept).
@@ -156,6 +161,25 @@ mod tests {
         barriers.learn(tag("a").key(), Seq(3));
         assert_eq!(barriers.judge(stamp(4), &[tag("a").key()]), Standing::Valid);
         assert_eq!(barriers.judge(stamp(2), &[tag("a").key()]), Standing::Dead);
+    }
+
+    #[test]
+    fn news_from_before_the_table_started_over_does_not_stand_for_what_it_forgot() {
+        let mut barriers = at(7);
+        barriers.raise(&tag("a"), Seq(12));
+        let forgets = Head {
+            lineage: Lineage(1),
+            seq: Seq(12),
+            id: EventId(0),
+            floor: Seq(0),
+        };
+        barriers.reset(&forgets);
+        // The hole before the early event is filled only now.
+        barriers.raise(&tag("a"), Seq(10));
+        assert_eq!(barriers.judge(stamp(11), &[tag("a").key()]), Standing::Unknown);
+        barriers.learn(tag("a").key(), Seq(12));
+        assert_eq!(barriers.judge(stamp(11), &[tag("a").key()]), Standing::Dead);
+        assert_eq!(barriers.judge(stamp(12), &[tag("a").key()]), Standing::Valid);
     }
 
     #[test]
