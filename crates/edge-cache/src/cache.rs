@@ -244,6 +244,8 @@ impl EdgeCache {
     ///
     /// # Errors
     /// `Unavailable` when nothing happened, `Uncertain` when it is not known, `Conflict` when another version stands there.
+    /// An uncertain write may still arrive, even after a later one that was acknowledged: read the source of truth, or write
+    /// with [`EdgeCache::put_if`], which a late arrival cannot overtake.
     pub async fn put<V: CacheValue>(
         &self,
         key: &Key<V>,
