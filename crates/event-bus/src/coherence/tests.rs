@@ -294,6 +294,24 @@ fn a_barrier_that_came_early_is_not_forgotten_when_events_were_dropped() {
 }
 
 #[test]
+fn a_barrier_that_a_flush_forgot_is_not_taken_for_known_when_the_hole_before_it_is_filled() {
+    let unknown = |scene: &Scene| scene.lane.on_events([event(barriers(), 11, EventOp::Unknown)]);
+    let dropped = |scene: &Scene| {
+        scene.lane.on_lagged(barriers());
+        scene.lane.on_events([event(barriers(), 11, raised("us"))]);
+    };
+    for flush in [&unknown as &dyn Fn(&Scene), &dropped] {
+        let scene = Scene::followed();
+        scene.lane.on_events([event(barriers(), 13, raised("eu"))]);
+        flush(&scene);
+        scene.lane.on_events([event(barriers(), 12, raised("eu"))]);
+        assert_eq!(scene.lane.probe(barriers()).seen, Seq(13));
+        assert_ne!(scene.lane.judge(stamp(12), &[tag_key("eu")]), Standing::Valid);
+        assert_eq!(scene.lane.judge(stamp(13), &[tag_key("eu")]), Standing::Valid);
+    }
+}
+
+#[test]
 fn another_server_with_the_same_history_keeps_the_barriers() {
     let scene = Scene::followed();
     scene.lane.on_events([event(barriers(), 11, raised("eu"))]);
