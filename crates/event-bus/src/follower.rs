@@ -68,6 +68,8 @@ pub struct Follower {
     pending: VecDeque<(Seq, Moment)>,
     lease: Moment,
     generation: u64,
+    /// The newest event that flushed.
+    flushed: Seq,
     era: u64,
     replaying: bool,
     adopting: bool,
@@ -95,6 +97,7 @@ impl Follower {
             pending: VecDeque::new(),
             lease: Moment::NEVER,
             generation: 1,
+            flushed: Seq::ZERO,
             era: 1,
             replaying: false,
             adopting: false,
@@ -121,6 +124,11 @@ impl Follower {
     /// The generation that entries must carry to be served.
     pub const fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// The newest event that flushed: a value that an older one carries is dead, however late it comes.
+    pub const fn flushed(&self) -> Seq {
+        self.flushed
     }
 
     /// The newest event up to which all have been applied.
@@ -354,6 +362,7 @@ impl Follower {
         self.early.clear();
         self.pending.clear();
         self.seen = head.seq;
+        self.flushed = Seq::ZERO;
         self.cursor = head.seq;
         self.cursor_id = head.id;
         self.remember(head.seq, head.id);
@@ -427,6 +436,7 @@ impl Follower {
         self.early.insert(seq, (id, prev));
         let unknown = op == EventOp::Unknown && self.rules.hold(Rule::UnknownFlushes);
         if unknown || op == EventOp::Flushed {
+            self.flushed = self.flushed.max(seq);
             self.flush();
         }
         out.push(Effect::Apply { seq, op });

@@ -91,10 +91,10 @@ impl Coherence {
                     key,
                     version: Version { lineage, seq: *seq },
                     generation: follower.generation(),
-                    // A value that came with the flush that killed it must not get the generation after it.
+                    // A value that came with the flush that killed it, or after it, must not get the generation after it.
                     record: record
                         .as_ref()
-                        .filter(|_| follower.generation() == before)
+                        .filter(|_| follower.generation() == before && *seq > follower.flushed())
                         .map(|record| (record, self.remaining(record.expires, self.clock.now()))),
                 });
             }
