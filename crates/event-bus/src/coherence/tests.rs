@@ -293,6 +293,49 @@ fn a_barrier_that_came_early_is_not_forgotten_when_events_were_dropped() {
     assert_ne!(scene.lane.judge(stamp(10), &[tag_key("eu")]), Standing::Valid);
 }
 
+/// Writes down which changes came with a value.
+#[derive(Default)]
+struct Carried(Mutex<Vec<(Seq, bool)>>);
+
+impl Replica for Carried {
+    fn announced(&self, _: &CacheEvent) {}
+
+    fn changed(&self, change: Changed<'_>) {
+        let carried = (change.version.seq, change.record.is_some());
+        self.0.lock().expect("not poisoned").push(carried);
+    }
+}
+
+#[test]
+fn a_value_that_comes_after_the_flush_that_killed_it_is_not_taken() {
+    let carried = Arc::new(Carried::default());
+    let scene = Scene::of(Rules::default(), Arc::clone(&carried) as _, Arc::default());
+    scene.beat(10);
+    let carrying = |seq| {
+        let record = Record {
+            version: Seq(seq),
+            expires: ServerTime(2_000_000),
+            body: Arc::from([]),
+        };
+        let key = BULK.key(&[("id", &0)]).raw().clone();
+        event(
+            shard(),
+            seq,
+            EventOp::Changed(vec![ChangedKey {
+                key,
+                record: Some(record),
+            }]),
+        )
+    };
+    scene.lane.on_events([event(shard(), 12, EventOp::Flushed)]);
+    scene.lane.on_events([carrying(11)]);
+    scene.lane.on_events([carrying(13)]);
+    assert_eq!(
+        *carried.0.lock().expect("not poisoned"),
+        [(Seq(11), false), (Seq(13), true)]
+    );
+}
+
 #[test]
 fn a_barrier_that_a_flush_forgot_is_not_taken_for_known_when_the_hole_before_it_is_filled() {
     let unknown = |scene: &Scene| scene.lane.on_events([event(barriers(), 11, EventOp::Unknown)]);
