@@ -132,17 +132,18 @@ async fn a_replica_answers_reads_if_the_settings_allow_it_and_only_then() {
     let plain = warm(scene.master.settings()).await;
     each_is_found(&plain, KEYS, 0).await;
     assert_eq!(scene.replica.calls("mget").await, before, "nobody asked for it");
-    let reader = warm(scene.settings()).await;
-    meets(&reader, std::slice::from_ref(&scene.replica)).await;
-    let before = scene.replica.calls("mget").await;
-    each_is_found(&reader, KEYS, 0).await;
-    let answered = scene.replica.calls("mget").await - before;
-    assert!(
-        answered > KEYS.end / 2,
-        "the replica answered {answered} of 40 reads"
-    );
-    plain.shutdown().await;
-    scene.shutdown(reader).await;
+    // A replica that was slow once is left alone for a while, as on a busy machine: then the next node's reads tell.
+    eventually("the replica answers most reads", PATIENCE, async || {
+        let reader = warm(scene.settings()).await;
+        meets(&reader, std::slice::from_ref(&scene.replica)).await;
+        let before = scene.replica.calls("mget").await;
+        each_is_found(&reader, KEYS, 0).await;
+        let answered = scene.replica.calls("mget").await - before;
+        reader.shutdown().await;
+        answered > KEYS.end / 2
+    })
+    .await;
+    scene.shutdown(plain).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
