@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use cache_core::{ErrorKind, Lane, ReadFrom, Shard, SharedStore as _};
 use cache_redis::{Address, RedisTier, Sentinel, Servers, Settings};
+use edge_cache::EdgeCache;
 
 use crate::nodes::{NONE, PATIENCE, bound_passes, eventually, key, read, stale, warm};
 use crate::server::Server;
@@ -71,12 +72,22 @@ async fn a_master_is_found_by_its_name_and_its_successor_followed() {
         assert_eq!(read(&nodes[1], id).await, Some(id));
     }
     scene.master.kill().await;
+    both_work(&nodes).await;
+    none_is_stale(nodes).await;
+}
+
+/// Waits until both work at the successor.
+pub(crate) async fn both_work(nodes: &[EdgeCache; 2]) {
     for id in 0..20 {
         eventually("both work at the successor", PATIENCE, async || {
             nodes[0].put(&key(id), 1_000 + id).await.is_ok() && read(&nodes[1], id).await == Some(1_000 + id)
         })
         .await;
     }
+}
+
+/// After the bound nothing is stale of what [`both_work`] wrote.
+pub(crate) async fn none_is_stale(nodes: [EdgeCache; 2]) {
     bound_passes().await;
     for node in &nodes {
         assert_eq!(stale(node, 0..20, |id| 1_000 + id).await, NONE);

@@ -9,8 +9,8 @@ use edge_node::Ending;
 use edge_node::shared_tier::redis_settings;
 
 use crate::commands::run_with;
-use crate::nodes::{NONE, PATIENCE, bound_passes, eventually, key, read, stale, warm};
-use crate::sentinel::Scene;
+use crate::nodes::{PATIENCE, eventually, key, read, warm};
+use crate::sentinel::{Scene, both_work, none_is_stale};
 
 /// The tier's settings, of a node's as they stand behind `--set`.
 pub(crate) fn tier(given: &[String]) -> Settings {
@@ -28,7 +28,7 @@ pub(crate) async fn run(command: &str, given: &[String]) -> (Ending, String) {
     run_with(&words).await
 }
 
-/// What a node needs at the sentinels, and no more.
+/// Enough for a node at the sentinels.
 const RIGHTS: &str = "&+switch-master +sentinel|get-master-addr-by-name +subscribe +ping +client|setname";
 
 /// A node's settings for what Sentinel watches here, as a user of the sentinels' own.
@@ -82,21 +82,12 @@ async fn a_nodes_settings_reach_the_master_that_sentinel_names_and_follow_a_fail
     })
     .await;
     scene.master.kill().await;
-    for id in 0..20 {
-        eventually("both work at the successor", PATIENCE, async || {
-            nodes[0].put(&key(id), 1_000 + id).await.is_ok() && read(&nodes[1], id).await == Some(1_000 + id)
-        })
-        .await;
-    }
+    both_work(&nodes).await;
     eventually("the report names the successor", PATIENCE, async || {
         names(&scene.replica.inside).await
     })
     .await;
-    bound_passes().await;
-    for node in &nodes {
-        assert_eq!(stale(node, 0..20, |id| 1_000 + id).await, NONE);
-        node.shutdown().await;
-    }
+    none_is_stale(nodes).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -70,17 +70,26 @@ impl Arguments {
 }
 
 fn mutant(name: &str) -> Result<&'static Mutant, String> {
-    let known = || MUTANTS.iter().map(|mutant| mutant.name).collect::<Vec<_>>();
-    MUTANTS
-        .iter()
-        .find(|mutant| mutant.name == name)
-        .ok_or_else(|| format!("expected one of {}", known().join(", ")))
+    named(name, MUTANTS.iter(), |mutant| mutant.name)
 }
 
 fn profile(name: &str) -> Result<Profile, String> {
-    let known = || Profile::ALL.map(Profile::name).join(", ");
-    Profile::ALL
-        .into_iter()
-        .find(|profile| profile.name() == name)
+    named(name, Profile::ALL.into_iter(), |profile| profile.name())
+}
+
+/// The one of this name, or the names there are.
+fn named<T>(
+    name: &str,
+    all: impl Iterator<Item = T> + Clone,
+    name_of: impl Fn(&T) -> &'static str,
+) -> Result<T, String> {
+    let known = || {
+        all.clone()
+            .map(|one| name_of(&one))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    all.clone()
+        .find(|one| name_of(one) == name)
         .ok_or_else(|| format!("expected one of {}", known()))
 }

@@ -131,7 +131,7 @@ impl Settings {
         let rules = [
             (
                 self.database != 0 && matches!(self.servers, Servers::Cluster(_)),
-                format!("database: is {}; a cluster has 0 alone", self.database),
+                format!("database: is {}; a cluster has 0 alone: set 0", self.database),
             ),
             (
                 !fits || prefix.contains(['{', '}']) || prefix.ends_with(':'),

@@ -19,15 +19,13 @@ const TO_A_REPLICA: usize = Lane::ALL.len();
 /// so that a dead connection is replaced before what it proves is over.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// What the tier's settings are called in its own refusals, and among a node's settings.
-const NAMES: [(&str, &str); 7] = [
-    ("username", "redis.user"),
+/// What the tier's settings are called in its own refusals, and among a node's settings: those of which a node's are not refused
+/// before, when they are loaded.
+const NAMES: [(&str, &str); 4] = [
     ("database", "redis.db"),
     ("tls.authorities", "redis.ssl_ca_file"),
     ("tls.client.chain", "redis.ssl_cert_file"),
     ("tls.client.key", "redis.ssl_key_file"),
-    ("servers.master", "redis.sentinel_master"),
-    ("servers.username", "redis.sentinel_user"),
 ];
 
 /// The settings of the shared tier: which servers, as which user, encrypted or not, read how, and how long they may take.
@@ -252,7 +250,7 @@ mod tests {
             lines[0].starts_with("redis.max_connections: is 5") && lines[0].contains("set 6 or more"),
             "{refused}"
         );
-        assert_eq!(lines[1..], ["redis.db: is 1; a cluster has 0 alone"]);
+        assert_eq!(lines[1..], ["redis.db: is 1; a cluster has 0 alone: set 0"]);
         let few = ["redis.max_connections=3", "performance.connection_pool_size=3"];
         let refused = mapped(&few).expect_err("too few");
         assert!(refused.contains("set 4 or more"), "{refused}");

@@ -68,7 +68,7 @@ pub struct Follower {
     pending: VecDeque<(Seq, Moment)>,
     lease: Moment,
     generation: u64,
-    /// The newest event that flushed.
+    /// The newest event known to exist at the last flush.
     flushed: Seq,
     era: u64,
     replaying: bool,
@@ -126,7 +126,8 @@ impl Follower {
         self.generation
     }
 
-    /// The newest event that flushed: a value that an older one carries is dead, however late it comes.
+    /// The newest event known to exist at the last flush. What an event up to there carries may be outdated by what the flush
+    /// stands for, however late it comes.
     pub const fn flushed(&self) -> Seq {
         self.flushed
     }
@@ -422,6 +423,7 @@ impl Follower {
     fn flush(&mut self) {
         self.tally.flushes += 1;
         self.generation += 1;
+        self.flushed = self.seen;
         self.era += 1;
         self.pending.clear();
         self.replaying = false;
@@ -436,7 +438,6 @@ impl Follower {
         self.early.insert(seq, (id, prev));
         let unknown = op == EventOp::Unknown && self.rules.hold(Rule::UnknownFlushes);
         if unknown || op == EventOp::Flushed {
-            self.flushed = self.flushed.max(seq);
             self.flush();
         }
         out.push(Effect::Apply { seq, op });
@@ -481,12 +482,12 @@ impl Follower {
     }
 
     fn skip_to(&mut self, head: Head, out: &mut Vec<Effect>) {
+        self.remember(head.seq, head.id);
         self.flush();
         out.push(Effect::Missed);
         self.state = State::Live;
         self.cursor = head.seq;
         self.cursor_id = head.id;
-        self.remember(head.seq, head.id);
         self.advance(out);
     }
 

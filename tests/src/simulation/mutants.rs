@@ -106,7 +106,7 @@ impl Mutant {
         }
     }
 
-    /// What nobody reads wrongly without: what is lost is what need not have been repaired.
+    /// The same rule, whose absence needless repairs tell, not what anybody reads.
     const fn against_needless_repairs(self) -> Self {
         Self {
             is_needless_repair: true,

@@ -32,9 +32,7 @@ impl Coherence {
         if shard.holds_barriers() {
             self.follow_barriers(&follower, generation, &effects);
         }
-        let applied = catch_unwind(AssertUnwindSafe(|| {
-            self.apply(shard, &follower, generation, &mut effects)
-        }));
+        let applied = catch_unwind(AssertUnwindSafe(|| self.apply(shard, &follower, &mut effects)));
         let announced = applied.unwrap_or_else(|_panic| {
             tracing::error!(%shard, "applying an event panicked; the shard is flushed");
             follower.lagged(&mut effects);
@@ -54,13 +52,7 @@ impl Coherence {
         (answer, announced)
     }
 
-    fn apply(
-        &self,
-        shard: Shard,
-        follower: &Follower,
-        before: u64,
-        effects: &mut Vec<Effect>,
-    ) -> Vec<Arc<[u8]>> {
+    fn apply(&self, shard: Shard, follower: &Follower, effects: &mut Vec<Effect>) -> Vec<Arc<[u8]>> {
         let mut announced = Vec::new();
         let mut latest: BTreeMap<CacheKey, (Seq, Option<Record>)> = BTreeMap::new();
         effects.retain_mut(|effect| {
@@ -91,10 +83,10 @@ impl Coherence {
                     key,
                     version: Version { lineage, seq: *seq },
                     generation: follower.generation(),
-                    // A value that came with the flush that killed it, or after it, must not get the generation after it.
+                    // A value from before a flush must not get the generation after it, whether it comes with it or later.
                     record: record
                         .as_ref()
-                        .filter(|_| follower.generation() == before && *seq > follower.flushed())
+                        .filter(|_| *seq > follower.flushed())
                         .map(|record| (record, self.remaining(record.expires, self.clock.now()))),
                 });
             }
