@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use cache_redis::{Address, Servers, Settings};
 use futures_util::future::join_all;
-use redis::Value;
 use tokio::time::Instant;
 
 use crate::nodes::{PATIENCE, eventually};
@@ -168,7 +167,7 @@ impl Server {
                 let _ = self.attempt(&["CLUSTER", "FAILOVER"]).await;
                 asked.set(Some(Instant::now()));
             }
-            self.text(&["INFO", "replication"]).await.contains("role:master")
+            self.replicates_with("role:master").await
         })
         .await;
     }
@@ -181,18 +180,5 @@ impl Server {
     async fn replicas_known(&self) -> usize {
         let nodes = self.text(&["CLUSTER", "NODES"]).await;
         nodes.lines().filter(|line| line.contains("slave")).count()
-    }
-
-    pub(crate) async fn text(&self, words: &[&str]) -> String {
-        redis::from_redis_value(self.command(words).await).expect("text")
-    }
-
-    /// Runs one command, which may be refused.
-    pub(crate) async fn attempt(&self, words: &[&str]) -> Result<Value, redis::RedisError> {
-        let mut command = redis::Cmd::new();
-        for word in words {
-            command.arg(*word);
-        }
-        command.query_async(&mut self.connect().await).await
     }
 }

@@ -105,11 +105,7 @@ async fn an_announced_successor_is_followed_at_once_though_the_old_master_goes_o
     eventually("Sentinel replaces the master", PATIENCE, async || {
         // It may not yet have heard what its replica has.
         let _ = scene.sentinel.attempt(&["SENTINEL", "FAILOVER", "market"]).await;
-        scene
-            .replica
-            .text(&["INFO", "replication"])
-            .await
-            .contains("role:master")
+        scene.replica.replicates_with("role:master").await
     })
     .await;
     let channel = format!("{{test:{}}}:c:0", key(1).shard());

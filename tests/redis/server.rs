@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use cache_redis::Settings;
-use redis::Value;
 use redis::aio::MultiplexedConnection;
+use redis::{RedisResult, Value};
 use testcontainers::core::{ContainerPort, WaitFor};
 use testcontainers::runners::AsyncRunner as _;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt as _};
@@ -86,23 +86,39 @@ impl Server {
 
     /// A connection for commands that no tier would send.
     pub(crate) async fn connect(&self) -> MultiplexedConnection {
-        redis::Client::open((self.host.as_str(), self.port))
-            .expect("an address")
+        self.reach().await.expect("a server that was started")
+    }
+
+    async fn reach(&self) -> RedisResult<MultiplexedConnection> {
+        redis::Client::open((self.host.as_str(), self.port))?
             .get_multiplexed_async_connection()
             .await
-            .expect("a server that was started")
     }
 
     /// Runs one command.
     pub(crate) async fn command(&self, words: &[&str]) -> Value {
+        let answer = self.attempt(words).await;
+        answer.unwrap_or_else(|error| panic!("{words:?}: {error}"))
+    }
+
+    /// Runs one command, which is answered with text.
+    pub(crate) async fn text(&self, words: &[&str]) -> String {
+        redis::from_redis_value(self.command(words).await).expect("text")
+    }
+
+    /// Runs one command, which may be refused, or get no answer.
+    pub(crate) async fn attempt(&self, words: &[&str]) -> RedisResult<Value> {
         let mut command = redis::Cmd::new();
         for word in words {
             command.arg(*word);
         }
-        command
-            .query_async(&mut self.connect().await)
-            .await
-            .unwrap_or_else(|error| panic!("{words:?}: {error}"))
+        command.query_async(&mut self.reach().await?).await
+    }
+
+    /// Whether it tells this of its replication. One that changes its role ends its conversations: that is a "not yet".
+    pub(crate) async fn replicates_with(&self, line: &str) -> bool {
+        let answer = self.attempt(&["INFO", "replication"]).await;
+        answer.is_ok_and(|info| redis::from_redis_value::<String>(info).is_ok_and(|info| info.contains(line)))
     }
 
     /// Whether it was not killed.
@@ -139,11 +155,7 @@ impl Server {
             .expect("an address")
             .to_string();
         crate::nodes::eventually("the server answers", Duration::from_secs(20), async || {
-            let client = redis::Client::open((self.host.as_str(), self.port)).expect("an address");
-            match client.get_multiplexed_async_connection().await {
-                Ok(mut connection) => redis::cmd("PING").exec_async(&mut connection).await.is_ok(),
-                Err(_not_yet) => false,
-            }
+            self.attempt(&["PING"]).await.is_ok()
         })
         .await;
     }
@@ -172,9 +184,7 @@ impl Server {
     /// Waits until it holds a copy of its master.
     pub(crate) async fn holds_a_copy(&self) {
         crate::nodes::eventually("the replica has a copy", Duration::from_secs(20), async || {
-            let info: String =
-                redis::from_redis_value(self.command(&["INFO", "replication"]).await).expect("text");
-            info.contains("master_link_status:up")
+            self.replicates_with("master_link_status:up").await
         })
         .await;
     }
