@@ -2,12 +2,15 @@
 //!
 //! The server's own default user is off, and whoever shows no certificate is not heard.
 
+use std::path::Path;
+
 use cache_core::{ErrorKind, Lane, ReadFrom, Shard, SharedStore as _};
 use cache_redis::{RedisTier, Settings, Tls};
 use edge_node::Ending;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use crate::nodes::{PATIENCE, eventually, key, read, warm};
+use crate::sentinel::{Scene, both_work, none_is_stale, watches};
 use crate::server::Server;
 use crate::settings;
 
@@ -40,31 +43,58 @@ impl Authority {
     }
 }
 
+/// What a server needs to vouch for itself, as files of its own.
+struct Papers([(&'static str, String); 3]);
+
+impl Papers {
+    fn of(authority: &Authority) -> Self {
+        let (certificate, key) = authority.vouch_for("127.0.0.1");
+        Self([
+            ("/tls/authority.pem", authority.pem.clone()),
+            ("/tls/server.pem", certificate),
+            ("/tls/server.key", key),
+        ])
+    }
+
+    fn files(&self) -> [(&str, &str); 3] {
+        self.0.each_ref().map(|(path, text)| (*path, text.as_str()))
+    }
+}
+
+/// Encrypted connections of known clients alone, and no others to servers.
+const ENCRYPTED: &str = "port 0\ntls-port 6379\ntls-replication yes\n\
+    tls-cert-file /tls/server.pem\ntls-key-file /tls/server.key\n\
+    tls-ca-cert-file /tls/authority.pem\ntls-auth-clients yes\n\
+    user default off\n";
+
+/// Enough for a node.
+const EDGE: &str = "user edge on >secret ~{test:* &{test:* +@all -@dangerous +info +role";
+
+/// A configuration as options of a command line.
+fn options(configuration: &str) -> Vec<String> {
+    let lines = configuration.lines().map(|line| format!("--{line}"));
+    lines
+        .flat_map(|line| line.split(' ').map(str::to_owned).collect::<Vec<_>>())
+        .collect()
+}
+
 /// A server that hears encrypted connections of known clients alone, and settings that reach it.
 async fn server(authority: &Authority) -> (Server, Settings) {
-    let (certificate, key) = authority.vouch_for("127.0.0.1");
-    let files = [
-        ("/tls/authority.pem", &*authority.pem),
-        ("/tls/server.pem", &*certificate),
-        ("/tls/server.key", &*key),
-    ];
-    let options = [
-        "--port 0 --tls-port 6379",
-        "--tls-cert-file /tls/server.pem --tls-key-file /tls/server.key",
-        "--tls-ca-cert-file /tls/authority.pem --tls-auth-clients yes",
-        "--user default off",
-        "--user edge on >secret ~{test:* &{test:* +@all -@dangerous +info +role",
-    ];
-    let options: Vec<_> = options.iter().flat_map(|line| line.split(' ')).collect();
-    let server = Server::start_on(&files, &options).await;
+    let options = options(&format!("{ENCRYPTED}{EDGE}"));
+    let options: Vec<_> = options.iter().map(String::as_str).collect();
+    let server = Server::start_on(&Papers::of(authority).files(), &options).await;
     let mut settings = server.settings();
     (settings.username, settings.password) = (Some("edge".into()), Some("secret".into()));
-    let (certificate, key) = authority.vouch_for("node");
-    let tls = Tls::default()
-        .with_authorities(&*authority.pem)
-        .with_client(certificate, key);
-    settings.tls = Some(tls);
+    settings.tls = Some(known(authority));
     (server, settings)
+}
+
+/// What a node shows, and whom it trusts.
+fn known(authority: &Authority) -> Tls {
+    let (certificate, key) = authority.vouch_for("node");
+    Tls::default()
+        .with_authorities(&*authority.pem)
+        .with_client(certificate, key)
 }
 
 async fn refusal(settings: Settings) -> cache_core::StoreError {
@@ -114,29 +144,54 @@ async fn whoever_shows_no_certificate_or_a_wrong_password_is_refused() {
     assert_eq!(refused.kind(), ErrorKind::Rejected, "{refused}");
 }
 
+/// A node's settings that name a user.
+const AS_EDGE: [&str; 2] = ["redis.user=edge", "redis.password=secret"];
+
+/// A node's settings for certificates, which are files.
+struct Files {
+    shown: Vec<String>,
+    trusted: String,
+}
+
+impl Files {
+    fn of(tls: Tls, folder: &Path) -> Self {
+        let file = |setting: &str, name: &str, text: &[u8]| {
+            let path = folder.join(name);
+            std::fs::write(&path, text).expect("a file");
+            format!("{setting}={}", path.display())
+        };
+        let client = tls.client.expect("a certificate");
+        Self {
+            shown: vec![
+                "redis.ssl=on".to_owned(),
+                file("redis.ssl_cert_file", "node.pem", &client.chain),
+                file("redis.ssl_key_file", "node.key", &client.key),
+            ],
+            trusted: file(
+                "redis.ssl_ca_file",
+                "authority.pem",
+                &tls.authorities.expect("an authority"),
+            ),
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_nodes_settings_reach_an_encrypted_server_as_a_user_with_certificates_from_files() {
     let (server, right) = server(&Authority::new()).await;
-    let tls = right.tls.expect("encrypted");
-    let client = tls.client.expect("a certificate");
     let folder = tempfile::tempdir().expect("a folder");
-    let file = |name: &str, text: &[u8]| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).expect("a file");
-        path.display().to_string()
-    };
-    let authority = file("authority.pem", &tls.authorities.expect("an authority"));
-    let known = vec![
-        format!("redis.host={}", server.host),
-        format!("redis.port={}", server.port),
-        "redis.db=0".to_owned(),
-        "redis.user=edge".to_owned(),
-        "redis.password=secret".to_owned(),
-        "redis.ssl=on".to_owned(),
-        format!("redis.ssl_cert_file={}", file("node.pem", &client.chain)),
-        format!("redis.ssl_key_file={}", file("node.key", &client.key)),
-    ];
-    let trusted = [&known[..], &[format!("redis.ssl_ca_file={authority}")]].concat();
+    let files = Files::of(right.tls.expect("encrypted"), folder.path());
+    let known = [
+        &[
+            format!("redis.host={}", server.host),
+            format!("redis.port={}", server.port),
+            "redis.db=0".to_owned(),
+        ],
+        &AS_EDGE.map(str::to_owned)[..],
+        &files.shown,
+    ]
+    .concat();
+    let trusted = [&known[..], &[files.trusted]].concat();
     let (writer, reader) = (
         warm(settings::tier(&trusted)).await,
         warm(settings::tier(&trusted)).await,
@@ -164,9 +219,55 @@ async fn a_nodes_settings_reach_an_encrypted_server_as_a_user_with_certificates_
     let (ending, said) = settings::run("check", &nobody).await;
     assert_eq!(ending, Ending::Refused, "{said}");
     assert!(!said.contains("secret"), "{said}");
+    let authority = folder.path().join("authority.pem");
     std::fs::remove_file(&authority).expect("it is there");
     let (ending, said) = settings::run("check", &trusted).await;
     assert_eq!(ending, Ending::Refused, "{said}");
-    let unreadable = format!("redis.ssl_ca_file: {authority} cannot be read");
+    let unreadable = format!("redis.ssl_ca_file: {} cannot be read", authority.display());
     assert!(said.starts_with(&unreadable), "{said}");
+}
+
+/// Enough for a replica at its master, and for a sentinel at both, as the servers' own documentation has it.
+const OTHERS: &str = "user replica on >copy +psync +replconf +ping\n\
+    user guard on >watch allchannels +multi +slaveof +ping +exec +subscribe +config|rewrite +role +publish +info \
+    +client|setname +client|kill +script|kill\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nodes_settings_reach_an_encrypted_master_that_encrypted_sentinels_name_and_follow_a_failover() {
+    let authority = Authority::new();
+    let of_servers = format!("{ENCRYPTED}{EDGE}\n{OTHERS}masteruser replica\nmasterauth copy");
+    let options = options(&of_servers);
+    let options: Vec<_> = options.iter().map(String::as_str).collect();
+    let master = Server::start_on(&Papers::of(&authority).files(), &options).await;
+    let replica = Server::start_replica(&master, &Papers::of(&authority).files(), &options).await;
+    let of_sentinel = format!(
+        "{ENCRYPTED}user watcher on >two {}\n{}sentinel auth-user market guard\nsentinel auth-pass market watch\n",
+        settings::AT_SENTINEL,
+        watches(&master)
+    );
+    let sentinel = Server::start_sentinel(&Papers::of(&authority).files(), &of_sentinel).await;
+    let mut scene = Scene {
+        master,
+        replica,
+        sentinel,
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = Files::of(known(&authority), folder.path());
+    let given = [
+        &settings::watched(&scene)[..],
+        &AS_EDGE.map(str::to_owned),
+        &files.shown,
+        &[files.trusted],
+    ]
+    .concat();
+    let mut settings = settings::tier(&given);
+    settings.reached_at = scene.settings("market").reached_at;
+    let nodes = [warm(settings.clone()).await, warm(settings).await];
+    for id in 0..20 {
+        nodes[0].put(&key(id), id).await.expect("put");
+        assert_eq!(read(&nodes[1], id).await, Some(id));
+    }
+    scene.master.kill().await;
+    both_work(&nodes).await;
+    none_is_stale(nodes).await;
 }

@@ -22,17 +22,7 @@ impl Scene {
     pub(crate) async fn start() -> Self {
         let (master, replica) = (Server::start().await, Server::start().await);
         replica.follow(&master).await;
-        let configuration = format!(
-            "port 6379\nsentinel monitor market {} 6379 1\nsentinel down-after-milliseconds market 1000\n\
-             sentinel failover-timeout market 10000\n",
-            master.inside
-        );
-        let sentinel = Server::start_sentinel(&configuration).await;
-        eventually("Sentinel knows the replica", PATIENCE, async || {
-            let answer = sentinel.command(&["SENTINEL", "REPLICAS", "market"]).await;
-            matches!(answer, redis::Value::Array(replicas) if replicas.len() == 1)
-        })
-        .await;
+        let sentinel = Server::start_sentinel(&[], &format!("port 6379\n{}", watches(&master))).await;
         Self {
             master,
             replica,
@@ -58,6 +48,15 @@ impl Scene {
             .collect::<BTreeMap<_, _>>();
         settings
     }
+}
+
+/// A sentinel's configuration that has it watch this master, alone.
+pub(crate) fn watches(master: &Server) -> String {
+    format!(
+        "sentinel monitor market {} 6379 1\nsentinel down-after-milliseconds market 1000\n\
+         sentinel failover-timeout market 10000\n",
+        master.inside
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,9 @@ use testcontainers::core::{ContainerPort, WaitFor};
 use testcontainers::runners::AsyncRunner as _;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt as _};
 
+/// A server that keeps nothing on disk, and hears whoever comes.
+const QUIET: [&str; 5] = ["redis-server", "--save", "", "--protected-mode", "no"];
+
 /// A server.
 pub(crate) struct Server {
     container: Option<ContainerAsync<GenericImage>>,
@@ -32,16 +35,26 @@ impl Server {
 
     /// The same with files, each a path inside and its text.
     pub(crate) async fn start_on(files: &[(&str, &str)], options: &[&str]) -> Self {
-        let quiet = ["redis-server", "--save", "", "--protected-mode", "no"];
-        let words: Vec<_> = quiet.iter().chain(options).copied().collect();
-        Self::run(files, &words, "Ready to accept connections").await
+        Self::run(files, &[&QUIET, options].concat(), "Ready to accept connections").await
     }
 
-    /// A Sentinel with this file, which it also writes to.
-    pub(crate) async fn start_sentinel(configuration: &str) -> Self {
+    /// A replica from the start, with such files and options; it has a copy.
+    pub(crate) async fn start_replica(master: &Self, files: &[(&str, &str)], options: &[&str]) -> Self {
+        let follows = ["--replicaof", &master.inside, "6379"];
+        let words = [&QUIET, options, &follows].concat();
+        Self::run(files, &words, "REPLICA sync: Finished with success").await
+    }
+
+    /// A Sentinel with this configuration, in a file that it also writes to. It knows a replica of what it watches.
+    pub(crate) async fn start_sentinel(files: &[(&str, &str)], configuration: &str) -> Self {
         let path = "/data/sentinel.conf";
         let words = ["redis-server", path, "--sentinel", "--protected-mode", "no"];
-        Self::run(&[(path, configuration)], &words, "+monitor master").await
+        Self::run(
+            &[files, &[(path, configuration)]].concat(),
+            &words,
+            "+slave slave",
+        )
+        .await
     }
 
     async fn run(files: &[(&str, &str)], words: &[&str], ready: &str) -> Self {

@@ -11,6 +11,7 @@ use edge_node::shared_tier::redis_settings;
 use crate::commands::run_with;
 use crate::nodes::{PATIENCE, eventually, key, read, warm};
 use crate::sentinel::{Scene, both_work, none_is_stale};
+use crate::server::Server;
 
 /// The tier's settings, of a node's as they stand behind `--set`.
 pub(crate) fn tier(given: &[String]) -> Settings {
@@ -29,13 +30,18 @@ pub(crate) async fn run(command: &str, given: &[String]) -> (Ending, String) {
 }
 
 /// Enough for a node at the sentinels.
-const RIGHTS: &str = "&+switch-master +sentinel|get-master-addr-by-name +subscribe +ping +client|setname";
+pub(crate) const AT_SENTINEL: &str =
+    "&+switch-master +sentinel|get-master-addr-by-name +subscribe +ping +client|setname";
+
+/// Makes the user that [`watched`] speaks of.
+async fn let_watch(sentinel: &Server) {
+    let user = ["ACL", "SETUSER", "watcher", "on", ">two"].into_iter();
+    let user: Vec<_> = user.chain(AT_SENTINEL.split(' ')).collect();
+    sentinel.command(&user).await;
+}
 
 /// A node's settings for what Sentinel watches here, as a user of the sentinels' own.
-async fn watched(scene: &Scene) -> Vec<String> {
-    let user = ["ACL", "SETUSER", "watcher", "on", ">two"].into_iter();
-    let user: Vec<_> = user.chain(RIGHTS.split(' ')).collect();
-    scene.sentinel.command(&user).await;
+pub(crate) fn watched(scene: &Scene) -> Vec<String> {
     let Servers::Sentinel(sentinel) = scene.settings("market").servers else {
         panic!("the scene is one of Sentinel")
     };
@@ -52,7 +58,8 @@ async fn watched(scene: &Scene) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_nodes_settings_reach_the_master_that_sentinel_names_and_follow_a_failover() {
     let mut scene = Scene::start().await;
-    let given = watched(&scene).await;
+    let_watch(&scene.sentinel).await;
+    let given = watched(&scene);
     let mut settings = tier(&given);
     settings.reached_at = scene.settings("market").reached_at;
     let nodes = [warm(settings.clone()).await, warm(settings.clone()).await];
@@ -93,7 +100,8 @@ async fn a_nodes_settings_reach_the_master_that_sentinel_names_and_follow_a_fail
 #[tokio::test(flavor = "multi_thread")]
 async fn a_nodes_settings_let_replicas_answer_reads() {
     let scene = Scene::start().await;
-    let mut given = watched(&scene).await;
+    let_watch(&scene.sentinel).await;
+    let mut given = watched(&scene);
     given.push("redis.read_replicas=on".to_owned());
     let mut settings = tier(&given);
     settings.reached_at = scene.settings("market").reached_at;
@@ -109,7 +117,8 @@ async fn a_nodes_settings_let_replicas_answer_reads() {
 #[tokio::test(flavor = "multi_thread")]
 async fn check_says_which_master_sentinel_has_named() {
     let scene = Scene::start().await;
-    let mut given = watched(&scene).await;
+    let_watch(&scene.sentinel).await;
+    let mut given = watched(&scene);
     let (ending, said) = run("check", &given).await;
     assert_eq!(ending, Ending::Well, "{said}");
     let sentinel = format!(
