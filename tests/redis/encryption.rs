@@ -10,7 +10,7 @@ use edge_node::Ending;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use crate::nodes::{PATIENCE, eventually, key, read, warm};
-use crate::sentinel::{Scene, both_work, none_is_stale, watches};
+use crate::sentinel::{Scene, both_share, both_work, none_is_stale, watches};
 use crate::server::Server;
 use crate::settings;
 
@@ -61,7 +61,7 @@ impl Papers {
     }
 }
 
-/// Encrypted connections of known clients alone, and no others to servers.
+/// It hears encrypted connections of known clients alone, speaks to other servers in the same way, and knows no user unnamed.
 const ENCRYPTED: &str = "port 0\ntls-port 6379\ntls-replication yes\n\
     tls-cert-file /tls/server.pem\ntls-key-file /tls/server.key\n\
     tls-ca-cert-file /tls/authority.pem\ntls-auth-clients yes\n\
@@ -70,19 +70,20 @@ const ENCRYPTED: &str = "port 0\ntls-port 6379\ntls-replication yes\n\
 /// Enough for a node.
 const EDGE: &str = "user edge on >secret ~{test:* &{test:* +@all -@dangerous +info +role";
 
-/// A configuration as options of a command line.
-fn options(configuration: &str) -> Vec<String> {
-    let lines = configuration.lines().map(|line| format!("--{line}"));
-    lines
-        .flat_map(|line| line.split(' ').map(str::to_owned).collect::<Vec<_>>())
-        .collect()
+/// Starts a server with this configuration, as the replica of another if there is one.
+async fn start(authority: &Authority, configuration: &str, master: Option<&Server>) -> Server {
+    let options: Vec<_> = configuration.lines().map(|line| format!("--{line}")).collect();
+    let options: Vec<_> = options.iter().flat_map(|line| line.split(' ')).collect();
+    let papers = Papers::of(authority);
+    match master {
+        Some(master) => Server::start_replica(master, &papers.files(), &options).await,
+        None => Server::start_on(&papers.files(), &options).await,
+    }
 }
 
 /// A server that hears encrypted connections of known clients alone, and settings that reach it.
 async fn server(authority: &Authority) -> (Server, Settings) {
-    let options = options(&format!("{ENCRYPTED}{EDGE}"));
-    let options: Vec<_> = options.iter().map(String::as_str).collect();
-    let server = Server::start_on(&Papers::of(authority).files(), &options).await;
+    let server = start(authority, &format!("{ENCRYPTED}{EDGE}"), None).await;
     let mut settings = server.settings();
     (settings.username, settings.password) = (Some("edge".into()), Some("secret".into()));
     settings.tls = Some(known(authority));
@@ -236,10 +237,8 @@ const OTHERS: &str = "user replica on >copy +psync +replconf +ping\n\
 async fn a_nodes_settings_reach_an_encrypted_master_that_encrypted_sentinels_name_and_follow_a_failover() {
     let authority = Authority::new();
     let of_servers = format!("{ENCRYPTED}{EDGE}\n{OTHERS}masteruser replica\nmasterauth copy");
-    let options = options(&of_servers);
-    let options: Vec<_> = options.iter().map(String::as_str).collect();
-    let master = Server::start_on(&Papers::of(&authority).files(), &options).await;
-    let replica = Server::start_replica(&master, &Papers::of(&authority).files(), &options).await;
+    let master = start(&authority, &of_servers, None).await;
+    let replica = start(&authority, &of_servers, Some(&master)).await;
     let of_sentinel = format!(
         "{ENCRYPTED}user watcher on >two {}\n{}sentinel auth-user market guard\nsentinel auth-pass market watch\n",
         settings::AT_SENTINEL,
@@ -263,10 +262,7 @@ async fn a_nodes_settings_reach_an_encrypted_master_that_encrypted_sentinels_nam
     let mut settings = settings::tier(&given);
     settings.reached_at = scene.settings("market").reached_at;
     let nodes = [warm(settings.clone()).await, warm(settings).await];
-    for id in 0..20 {
-        nodes[0].put(&key(id), id).await.expect("put");
-        assert_eq!(read(&nodes[1], id).await, Some(id));
-    }
+    both_share(&nodes).await;
     scene.master.kill().await;
     both_work(&nodes).await;
     none_is_stale(nodes).await;

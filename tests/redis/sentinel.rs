@@ -66,13 +66,18 @@ async fn a_master_is_found_by_its_name_and_its_successor_followed() {
         warm(scene.settings("market")).await,
         warm(scene.settings("market")).await,
     ];
+    both_share(&nodes).await;
+    scene.master.kill().await;
+    both_work(&nodes).await;
+    none_is_stale(nodes).await;
+}
+
+/// What one writes the other reads.
+pub(crate) async fn both_share(nodes: &[EdgeCache; 2]) {
     for id in 0..20 {
         nodes[0].put(&key(id), id).await.expect("put");
         assert_eq!(read(&nodes[1], id).await, Some(id));
     }
-    scene.master.kill().await;
-    both_work(&nodes).await;
-    none_is_stale(nodes).await;
 }
 
 /// Waits until both work at the successor.

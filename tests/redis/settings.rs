@@ -10,7 +10,7 @@ use edge_node::shared_tier::redis_settings;
 
 use crate::commands::run_with;
 use crate::nodes::{PATIENCE, eventually, key, read, warm};
-use crate::sentinel::{Scene, both_work, none_is_stale};
+use crate::sentinel::{Scene, both_share, both_work, none_is_stale};
 use crate::server::Server;
 
 /// The tier's settings, of a node's as they stand behind `--set`.
@@ -63,10 +63,7 @@ async fn a_nodes_settings_reach_the_master_that_sentinel_names_and_follow_a_fail
     let mut settings = tier(&given);
     settings.reached_at = scene.settings("market").reached_at;
     let nodes = [warm(settings.clone()).await, warm(settings.clone()).await];
-    for id in 0..20 {
-        nodes[0].put(&key(id), id).await.expect("put");
-        assert_eq!(read(&nodes[1], id).await, Some(id));
-    }
+    both_share(&nodes).await;
     eventually(
         "each node listens to Sentinel, for each lane",
         PATIENCE,
