@@ -20,7 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
     if let Some(entry) = wire::log_entry(Seq(7), bytes) {
         assert_eq!(entry.seq, Seq(7));
     }
-    if let Some((head, record)) = bytes.split_at_checked(33)
+    if let Some((head, record)) = bytes.split_at_checked(42)
         && let Some(head) = wire::head(head)
         && let Some(record) = wire::record(record, &head)
     {

@@ -334,7 +334,7 @@ async fn s50_an_event_of_a_newer_release_flushes_its_shard_and_is_never_ignored(
         .command(&[
             "SPUBLISH",
             &channel,
-            "\u{2}said in a way that only a newer release knows",
+            "\u{3}said in a way that only a newer release knows",
         ])
         .await;
     eventually("its shard is flushed", LEASE, async || {

@@ -14,6 +14,7 @@ mod events;
 mod failovers;
 mod failures;
 mod faults;
+mod formats;
 mod lanes;
 mod migrations;
 mod nodes;

@@ -10,6 +10,18 @@ use crate::{
     Barrier, BusError, CacheKey, EventId, Head, Lane, Lineage, Record, Seq, ServerId, ServerTime, Shard,
 };
 
+/// The deployment in which an event was published first, by its number: 0 is the deployment itself, on whose servers the
+/// event lies.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, serde::Serialize, serde::Deserialize,
+)]
+pub struct RegionId(pub u16);
+
+impl RegionId {
+    /// The deployment itself.
+    pub const HERE: Self = Self(0);
+}
+
 /// A key that changed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ChangedKey {
@@ -48,6 +60,8 @@ pub struct WireEvent {
     pub id: EventId,
     /// The identity of the event before it.
     pub prev: EventId,
+    /// Where it was published first.
+    pub origin: RegionId,
     /// What it says.
     pub op: EventOp,
 }
@@ -59,6 +73,8 @@ pub struct LogEntry {
     pub seq: Seq,
     /// Its identity.
     pub id: EventId,
+    /// Where it was published first.
+    pub origin: RegionId,
     /// What it says, without values.
     pub op: EventOp,
 }

@@ -3,7 +3,7 @@
 //! The header is fixed by golden-bytes tests. Version and expiry are not in here; the shared store keeps them.
 //!
 //! ```text
-//! 0      format version (1)
+//! 0      format version (2)
 //! 1      codec id
 //! 2      flags: 1 = payload is lz4, 2 = "known absent"
 //! 3..11  schema fingerprint          big-endian
@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use crate::{BarrierStamp, CodecId, Lineage, SchemaFingerprint, Seq, Tag};
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 const FLAG_LZ4: u8 = 1;
 const FLAG_ABSENT: u8 = 2;
 const HEADER: usize = 45;
@@ -241,10 +241,10 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_of_format_1_do_not_change() {
+    fn the_bytes_of_format_2_do_not_change() {
         let sealed = seal(&envelope(&["eu"]), &Payload::Value(b"hi"));
         let golden: &[u8] = &[
-            1, 1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0, 0, 0, 0x75, 0x30, 0, 0, 0, 0, 0, 0, 0x01, 0xF4, 0,
+            2, 1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0, 0, 0, 0x75, 0x30, 0, 0, 0, 0, 0, 0, 0x01, 0xF4, 0,
             0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 3, 0, 1, 0, 2, b'e', b'u', b'h', b'i',
         ];
         assert_eq!(&*sealed, golden);
@@ -274,14 +274,26 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_the_release_before_wrote_is_another_format() {
+        let format_1: &[u8] = &[
+            1, 1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0, 0, 0, 0x75, 0x30, 0, 0, 0, 0, 0, 0, 0x01, 0xF4, 0,
+            0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 3, 0, 1, 0, 2, b'e', b'u', b'h', b'i',
+        ];
+        let opened = open(format_1, SchemaFingerprint(0x0102_0304_0506_0708));
+        assert_eq!(opened, Err(EnvelopeError::Format));
+    }
+
+    #[test]
     fn another_format_and_another_schema_are_told_apart() {
         let mut sealed = seal(&envelope(&[]), &Payload::Value(b"hi")).to_vec();
         assert_eq!(open(&sealed, SchemaFingerprint(1)), Err(EnvelopeError::Schema));
-        sealed[0] = 2;
-        assert_eq!(
-            open(&sealed, SchemaFingerprint(0x0102_0304_0506_0708)),
-            Err(EnvelopeError::Format)
-        );
+        for other in [FORMAT - 1, FORMAT + 1] {
+            sealed[0] = other;
+            assert_eq!(
+                open(&sealed, SchemaFingerprint(0x0102_0304_0506_0708)),
+                Err(EnvelopeError::Format)
+            );
+        }
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub enum ErrorKind {
     Rejected,
     /// What came back cannot be understood: drop it and treat it as missing.
     Corrupt,
+    /// What stands there has the format of another release, and nothing was changed: do not write until that release is
+    /// used, or what it left was removed. The message names the format.
+    Incompatible,
 }
 
 macro_rules! port_error {

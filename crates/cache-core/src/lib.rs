@@ -45,7 +45,8 @@ mod version;
 pub mod mock;
 
 pub use bus::{
-    BusLink, BusMessage, ChangedKey, EventBus, EventOp, HeadOf, Heads, Inbox, LogEntry, Replay, WireEvent,
+    BusLink, BusMessage, ChangedKey, EventBus, EventOp, HeadOf, Heads, Inbox, LogEntry, RegionId, Replay,
+    WireEvent,
 };
 pub use codec::{BincodeCodec, Codec, CodecId, JsonCodec, NativeFormat, Visit, decode_value, encode_value};
 pub use entropy::{Entropy, SystemEntropy};
@@ -69,4 +70,4 @@ pub use tag::{Barrier, BarrierStamp, Tag};
 #[cfg(any(test, feature = "test-util"))]
 pub use time::ManualClock;
 pub use time::{Clock, Moment, ServerTime, SystemClock};
-pub use version::{EventId, Head, Lineage, Seq, ServerId, Version};
+pub use version::{EventId, Head, Lineage, Seq, ServerId, ServerMark, Version};

@@ -47,6 +47,14 @@ pub struct Lineage(pub u64);
 )]
 pub struct ServerId(pub u64);
 
+/// The process of a server under which somebody last vouched for a shard's history (for Redis: the first 64 bits of its run
+/// id). It is set when a lineage begins and kept by every other step, so that it tells whether the server that holds the
+/// head is still the one that was vouched for: one that came back from an old copy is another process.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, serde::Serialize, serde::Deserialize,
+)]
+pub struct ServerMark(pub u64);
+
 /// A version of a key. Two versions compare only within one lineage.
 ///
 /// ```
@@ -82,4 +90,6 @@ pub struct Head {
     pub id: EventId,
     /// Records at or below this version are dead: how a whole shard is flushed in constant time.
     pub floor: Seq,
+    /// The process of the server that the history was last vouched for under.
+    pub mark: ServerMark,
 }

@@ -15,15 +15,17 @@ pub(crate) use write::write;
 #[cfg(test)]
 mod tests;
 
-use cache_core::{Head, Lineage, ServerTime, WireEvent};
+use cache_core::{Head, Lineage, ServerMark, ServerTime, WireEvent};
 
 use crate::state::ShardState;
 
-/// The instant of a step, and the limits it obeys.
+/// The instant of a step, the server that takes it, and the limits it obeys.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Instant {
     /// The store's time.
     pub(crate) now: ServerTime,
+    /// The server's process.
+    pub(crate) mark: ServerMark,
     /// Events that the log keeps.
     pub(crate) log_len: usize,
 }

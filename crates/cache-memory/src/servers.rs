@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use cache_core::{
     Adopted, Adoption, CacheKey, Clock, FillBegun, FillCommitted, FillToken, Head, HeadOf, Heads, Lane,
-    Lineage, Moment, NewRecord, NodeId, Record, Replay, Reply, SHARDS_PER_LANE, Seq, ServerId, ServerTime,
-    Shard, WireEvent, Write, Written,
+    Lineage, Moment, NewRecord, NodeId, Record, Replay, Reply, SHARDS_PER_LANE, Seq, ServerId, ServerMark,
+    ServerTime, Shard, WireEvent, Write, Written,
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -249,6 +249,7 @@ impl Servers {
     fn instant(&self, at: Moment) -> Instant {
         Instant {
             now: self.time_at(at),
+            mark: ServerMark(self.identity.load(Ordering::Acquire)),
             log_len: self.log_len,
         }
     }

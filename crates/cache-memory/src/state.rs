@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use cache_core::{CacheKey, EventId, EventOp, FillToken, Head, LogEntry, Record, Seq, ServerTime};
+use cache_core::{CacheKey, EventId, EventOp, FillToken, Head, LogEntry, Record, RegionId, Seq, ServerTime};
 
 use crate::expiring::{Ending, Expiring};
 
@@ -92,6 +92,7 @@ impl ShardState {
         self.log.push_back(LogEntry {
             seq: head.seq,
             id: head.id,
+            origin: RegionId::HERE,
             op,
         });
         while self.log.len() > log_len {

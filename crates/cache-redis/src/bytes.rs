@@ -15,6 +15,10 @@ impl<'a> Bytes<'a> {
         self.take(1).map(|taken| taken[0])
     }
 
+    pub(crate) fn short(&mut self) -> Option<u16> {
+        self.take(2)?.try_into().ok().map(u16::from_be_bytes)
+    }
+
     pub(crate) fn number(&mut self) -> Option<u64> {
         self.take(8)?.try_into().ok().map(u64::from_be_bytes)
     }

@@ -1,17 +1,35 @@
 //! Events as they travel and as the log keeps them.
 //!
+//! ```text
+//! event    0       format (2)
+//!          1..9    lineage
+//!          9..17   id
+//!          17..25  id of the one before
+//!          25..33  number
+//!          33..41  the server's time, ms
+//!          41..    payload
+//! entry    0       format (2)
+//!          1..9    id
+//!          9..     payload
+//! payload  0..2    region that the event comes from; 0 is the deployment itself
+//!          2       1 = changed, 2 = raised, 3 = flushed, 4 = announced
+//!          3..     what was
+//! ```
+//!
 //! What this release does not understand becomes [`EventOp::Unknown`], which flushes: an event is never ignored.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use cache_core::{
-    Barrier, CacheKey, Change, ChangedKey, EventId, EventOp, Lineage, LogEntry, Op, Propagation, Record, Seq,
-    ServerTime, Shard, Tag, WireEvent,
+    Barrier, CacheKey, Change, ChangedKey, EventId, EventOp, Lineage, LogEntry, Op, Propagation, Record,
+    RegionId, Seq, ServerTime, Shard, Tag, WireEvent,
 };
 
 use crate::bytes::{Bytes, push_stretch};
-use crate::head::FORMAT;
+
+/// The format of events and of entries of the log. One of another format has its shard flushed.
+const FORMAT: u8 = 2;
 
 /// Largest value that travels inside an event. Beyond it, a refill by those who still want the value is cheaper
 /// than sending it to everyone.
@@ -40,7 +58,11 @@ pub(crate) fn pack(op: &Op) -> Payload {
         Op::Change(changes) => changed(changes, |_| None),
         Op::Raise(barrier) => raised(barrier),
         Op::Flush => flushed(),
-        Op::Announce(bytes) => [&[ANNOUNCED], &**bytes].concat(),
+        Op::Announce(bytes) => {
+            let mut packed = begun(ANNOUNCED);
+            packed.extend_from_slice(bytes);
+            packed
+        }
     };
     let event = match op {
         Op::Change(changes) if changes.iter().any(|change| inline(change).is_some()) => {
@@ -53,7 +75,13 @@ pub(crate) fn pack(op: &Op) -> Payload {
 
 /// What a flush tells, and an adoption.
 pub(crate) fn flushed() -> Vec<u8> {
-    vec![FLUSHED]
+    begun(FLUSHED)
+}
+
+/// The beginning of a payload that comes from here.
+fn begun(op: u8) -> Vec<u8> {
+    let [high, low] = RegionId::HERE.0.to_be_bytes();
+    vec![high, low, op]
 }
 
 fn inline(change: &Change) -> Option<(u64, &[u8])> {
@@ -63,7 +91,7 @@ fn inline(change: &Change) -> Option<(u64, &[u8])> {
 }
 
 fn changed<'c>(changes: &'c [Change], value: impl Fn(&'c Change) -> Option<(u64, &'c [u8])>) -> Vec<u8> {
-    let mut packed = vec![CHANGED];
+    let mut packed = begun(CHANGED);
     for change in changes {
         push_stretch(&mut packed, change.key.as_str().as_bytes());
         match value(change) {
@@ -84,7 +112,8 @@ fn raised(barrier: &Barrier) -> Vec<u8> {
         Barrier::Namespace(name) => (NAMESPACE, &**name),
         Barrier::Tag(tag) => (TAG, tag.as_str()),
     };
-    let mut packed = vec![RAISED, kind];
+    let mut packed = begun(RAISED);
+    packed.push(kind);
     push_stretch(&mut packed, name.as_bytes());
     packed
 }
@@ -103,12 +132,14 @@ pub(crate) fn unpack(shard: Shard, message: &[u8]) -> Option<WireEvent> {
     }
     let (lineage, id, prev) = (bytes.number()?, bytes.number()?, bytes.number()?);
     let (seq, at) = (Seq(bytes.number()?), ServerTime(bytes.number()?));
+    let origin = RegionId(bytes.short()?);
     Some(WireEvent {
         shard,
         lineage: Lineage(lineage),
         seq,
         id: EventId(id),
         prev: EventId(prev),
+        origin,
         op: unpack_op(bytes, seq, at),
     })
 }
@@ -119,10 +150,11 @@ pub(crate) fn unpack_entry(seq: Seq, entry: &[u8]) -> Option<LogEntry> {
     if bytes.byte()? != FORMAT {
         return None;
     }
-    let id = EventId(bytes.number()?);
+    let (id, origin) = (EventId(bytes.number()?), RegionId(bytes.short()?));
     Some(LogEntry {
         seq,
         id,
+        origin,
         op: unpack_op(bytes, seq, ServerTime::default()),
     })
 }

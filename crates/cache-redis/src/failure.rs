@@ -6,6 +6,7 @@ use cache_core::{BusError, ErrorKind, StoreError};
 use redis::{RedisError, ServerErrorKind};
 
 use crate::Address;
+use crate::head::{HEAD_FORMAT, Unreadable};
 
 /// Why a request has no answer.
 #[derive(Clone, Debug)]
@@ -55,6 +56,26 @@ impl Failure {
                 "{what}: the answer is not one this release understands; a newer release may share the prefix"
             ),
         )
+    }
+
+    /// What lies in the server is a head of another release, or none at all.
+    pub(crate) fn unreadable_head(why: Unreadable, what: &str) -> Self {
+        let Unreadable::Format(found) = why else {
+            return Self::corrupt(what);
+        };
+        let right = match found > HEAD_FORMAT {
+            true => "upgrade this node to the release that wrote it",
+            false => {
+                "use that release, or a prefix of this node's own, or remove this one with `edge-node forget` once \
+                 nobody uses it"
+            }
+        };
+        let ours = env!("CARGO_PKG_VERSION");
+        let message = format!(
+            "{what}: the shard belongs to another release: its head has format {found}, and release {ours} reads and \
+             writes format {HEAD_FORMAT} only. Nothing was changed; {right}"
+        );
+        Self::new(ErrorKind::Incompatible, message)
     }
 
     /// No answer came in time.

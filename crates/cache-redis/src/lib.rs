@@ -23,7 +23,7 @@
 //!
 //! | name | what | ends |
 //! | --- | --- | --- |
-//! | `…:h` | head: lineage, newest number and id, floor; 33 bytes | never |
+//! | `…:h` | head: lineage, newest number and id, floor, server mark; 42 bytes | never |
 //! | `…:e` | log: a stream whose entries have the events' numbers | never; trimmed to [`Settings::log_length`] |
 //! | `…:c:database` | channel of events | |
 //! | `…:v:key` | record: lineage, version, end, and the sealed value | with its life |

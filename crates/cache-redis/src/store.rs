@@ -19,7 +19,7 @@ use crate::bytes::Bytes;
 use crate::event::{flushed, millis, pack};
 use crate::failure::{Effect, Failure};
 use crate::greeting::{field, text};
-use crate::head::{HEAD_BYTES, unpack_head, unpack_record};
+use crate::head::{HEAD_BYTES, Unreadable, unpack_head, unpack_record, unpack_told_head};
 use crate::masters::Master;
 use crate::tier::settled;
 
@@ -268,8 +268,14 @@ impl Verdict {
         if *code == b'N' {
             return Ok((Self::Refused, None, rest));
         }
+        if *code == b'F' {
+            let format = rest
+                .first()
+                .map_or(Unreadable::Damaged, |format| Unreadable::Format(*format));
+            return Err(Failure::unreadable_head(format, what));
+        }
         let (head, rest) = rest.split_at_checked(HEAD_BYTES).ok_or_else(corrupt)?;
-        let head = unpack_head(head).ok_or_else(corrupt)?;
+        let head = unpack_told_head(head).map_err(|_damaged| corrupt())?;
         let verdict = if *code == b'L' {
             Self::Refused
         } else {
@@ -286,7 +292,7 @@ fn unpack_read(values: &[Value]) -> Read {
     let Some(Value::BulkString(head)) = values.first() else {
         return Ok((None, None));
     };
-    let head = unpack_head(head).ok_or_else(|| Failure::corrupt("reading records"))?;
+    let head = unpack_head(head).map_err(|why| Failure::unreadable_head(why, "reading records"))?;
     let records = values[1..].iter().map(|value| record(value, &head));
     Ok((Some(head), Some(records.collect())))
 }

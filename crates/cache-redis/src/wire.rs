@@ -18,7 +18,7 @@ pub fn log_entry(seq: Seq, entry: &[u8]) -> Option<LogEntry> {
 
 /// Reads a head; `None` for what this release does not understand.
 pub fn head(bytes: &[u8]) -> Option<Head> {
-    head::unpack_head(bytes)
+    head::unpack_head(bytes).ok()
 }
 
 /// Reads a record; `None` for one that is dead under this head, or that this release does not understand.

@@ -20,6 +20,7 @@ const HEAD: Head = Head {
     seq: Seq(5),
     id: EventId(50),
     floor: Seq(0),
+    mark: cache_core::ServerMark(0),
 };
 const SERVER: ServerId = ServerId(1);
 

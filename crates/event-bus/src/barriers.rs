@@ -25,11 +25,12 @@ pub enum Standing {
 /// What one node knows of one lane's barriers.
 ///
 /// ```
-/// use cache_core::{Barrier, BarrierStamp, EventId, Head, Lineage, Seq, Tag};
+/// use cache_core::{Barrier, BarrierStamp, EventId, Head, Lineage, Seq, ServerMark, Tag};
 /// use event_bus::{Barriers, Standing};
 ///
 /// let mut barriers = Barriers::default();
-/// barriers.reset(&Head { lineage: Lineage(1), seq: Seq(4), id: EventId(0), floor: Seq(0) });
+/// let (lineage, mark) = (Lineage(1), ServerMark(0));
+/// barriers.reset(&Head { lineage, seq: Seq(4), id: EventId(0), floor: Seq(0), mark });
 /// let (stamp, eu) = (BarrierStamp { lineage: Lineage(1), seq: Seq(4) }, Barrier::Tag(Tag::new("eu")));
 /// assert_eq!(barriers.judge(stamp, &[eu.key()]), Standing::Valid);
 /// barriers.raise(&eu, Seq(5));
@@ -131,6 +132,7 @@ mod tests {
             seq: Seq(seq),
             id: EventId(0),
             floor: Seq(0),
+            mark: cache_core::ServerMark(0),
         });
         barriers
     }
@@ -172,6 +174,7 @@ mod tests {
             seq: Seq(12),
             id: EventId(0),
             floor: Seq(0),
+            mark: cache_core::ServerMark(0),
         };
         barriers.reset(&forgets);
         // The hole before the early event is filled only now.

@@ -38,14 +38,15 @@ enum State {
 /// Follows one shard's history.
 ///
 /// ```
-/// use cache_core::{EventId, Head, Lineage, Moment, Seq, ServerId};
+/// use cache_core::{EventId, Head, Lineage, Moment, Seq, ServerId, ServerMark};
 /// use event_bus::{Follower, Source, Verdict};
 /// use std::time::Duration;
 ///
 /// let mut follower = Follower::new(Duration::from_secs(3), Duration::from_secs(2));
 /// let now = Moment::from_nanos(5);
 /// let probe = follower.probe(now);
-/// let head = Head { lineage: Lineage(1), seq: Seq(7), id: EventId(70), floor: Seq(0) };
+/// let (lineage, mark) = (Lineage(1), ServerMark(0));
+/// let head = Head { lineage, seq: Seq(7), id: EventId(70), floor: Seq(0), mark };
 /// let mut effects = Vec::new();
 /// let verdict = follower.observe(now, &probe, Source::Bus, ServerId(1), Some(head), &mut effects);
 /// assert_eq!(verdict, Verdict::Admit { as_of: Seq(7) });

@@ -84,12 +84,12 @@ enum Finding {
 ///
 /// ```
 /// use std::time::Duration;
-/// use cache_core::{CacheKey, EventId, EventOp, ChangedKey, Head, Lane, Lineage, LogEntry, Moment, Replay, Seq, ServerId, Shard, Version};
+/// use cache_core::{CacheKey, EventId, EventOp, ChangedKey, Head, Lane, Lineage, LogEntry, Moment, RegionId, Replay, Seq, ServerId, ServerMark, Shard, Version};
 /// use event_bus::{Served, SpotChecks};
 ///
 /// let (key, at) = (CacheKey::from_wire("price:id=1"), |seconds: u64| Moment::from_nanos(seconds * 1_000_000_000));
 /// let shard = Shard::of(Lane::Bulk, &key);
-/// let head = Head { lineage: Lineage(1), seq: Seq(5), id: EventId(50), floor: Seq(0) };
+/// let head = Head { lineage: Lineage(1), seq: Seq(5), id: EventId(50), floor: Seq(0), mark: ServerMark(0) };
 ///
 /// let mut checks = SpotChecks::default();
 /// checks.saw_head(shard, at(1), &head);
@@ -99,7 +99,8 @@ enum Finding {
 /// });
 /// let check = checks.due().remove(0);
 /// assert_eq!(check.from, Seq(5));
-/// let event = LogEntry { seq: Seq(5), id: EventId(50), op: EventOp::Changed(vec![ChangedKey { key, record: None }]) };
+/// let op = EventOp::Changed(vec![ChangedKey { key, record: None }]);
+/// let event = LogEntry { seq: Seq(5), id: EventId(50), origin: RegionId::HERE, op };
 /// let stale = checks.decide(check, &Replay { server: ServerId(1), head: Some(head), entries: vec![event] });
 /// assert_eq!((stale.len(), checks.tally().inconsistent), (1, 1));
 /// ```

@@ -143,6 +143,7 @@ mod tests {
             seq: Seq(seq),
             id: EventId(seq),
             prev: EventId(seq - 1),
+            origin: cache_core::RegionId::HERE,
             op: EventOp::Flushed,
         })
     }

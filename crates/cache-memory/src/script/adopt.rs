@@ -4,7 +4,7 @@
 
 use std::mem;
 
-use cache_core::{Adopted, Adoption, EventOp, Head, Seq, WireEvent};
+use cache_core::{Adopted, Adoption, EventOp, Head, RegionId, Seq, WireEvent};
 
 use super::{Instant, Published};
 use crate::state::{Replaced, ShardState};
@@ -27,6 +27,7 @@ pub(crate) fn adopt(state: &mut ShardState, adoption: &Adoption, at: Instant) ->
         seq: floor.next(),
         id: adoption.id,
         floor,
+        mark: at.mark,
     };
     // Numbers may jump here, and a log has no holes: it starts anew. Who asks for older entries sees the new lineage.
     let replaced = Replaced::History(
@@ -43,6 +44,7 @@ pub(crate) fn adopt(state: &mut ShardState, adoption: &Adoption, at: Instant) ->
             seq: head.seq,
             id: head.id,
             prev,
+            origin: RegionId::HERE,
             op: EventOp::Flushed,
         }),
     }

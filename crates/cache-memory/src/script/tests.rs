@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use cache_core::{
     Adopted, Adoption, Barrier, CacheKey, Change, EventId, EventOp, Expect, FillBegun, FillCommitted,
-    FillToken, Lane, Lineage, NewRecord, Op, Propagation, Record, Seq, ServerTime, Shard, Tag, WireEvent,
-    Write, Written,
+    FillToken, Lane, Lineage, NewRecord, Op, Propagation, Record, Seq, ServerMark, ServerTime, Shard, Tag,
+    WireEvent, Write, Written,
 };
 
 use super::{Instant, Published};
@@ -22,8 +22,8 @@ fn a_head_is_created_by_an_adoption_from_nothing_and_by_nothing_else() {
     assert_eq!(shard.state.head, None);
     assert_eq!(shard.adopt(None, 1, 0), Some(Adopted::Won));
     assert_eq!(
-        shard.state.head.map(|head| (head.seq, head.floor)),
-        Some((Seq(1), Seq(0)))
+        shard.state.head.map(|head| (head.seq, head.floor, head.mark)),
+        Some((Seq(1), Seq(0), MARK))
     );
 }
 
@@ -388,6 +388,7 @@ impl TestShard {
     fn instant(&self) -> Instant {
         Instant {
             now: ServerTime(self.now),
+            mark: MARK,
             log_len: 4,
         }
     }
@@ -399,6 +400,7 @@ impl TestShard {
 }
 
 const LINEAGE: Lineage = Lineage(1);
+const MARK: ServerMark = ServerMark(77);
 
 fn shard() -> Shard {
     Shard::barriers(Lane::Bulk)

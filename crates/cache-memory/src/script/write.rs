@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache_core::{
-    Barrier, Change, ChangedKey, EventOp, Expect, Head, Op, Propagation, Record, Seq, ServerTime, WireEvent,
-    Write, Written,
+    Barrier, Change, ChangedKey, EventOp, Expect, Head, Op, Propagation, Record, RegionId, Seq, ServerTime,
+    WireEvent, Write, Written,
 };
 
 use super::{Instant, Published, head_in};
@@ -48,6 +48,7 @@ pub(crate) fn write(state: &mut ShardState, write: &Write, at: Instant) -> Publi
             seq: head.seq,
             id: head.id,
             prev: before.id,
+            origin: RegionId::HERE,
             op,
         }),
     }

@@ -3,6 +3,7 @@
 //! It is never repaired: what is wrong with it ends it.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cache_core::{ErrorKind, Head, HeadOf, Lane, LogEntry, Replay, Seq, ServerTime, Shard};
@@ -26,6 +27,8 @@ pub(super) struct Part {
     heard: Mutex<BTreeSet<usize>>,
     /// Whether the server refuses questions that are of several slots.
     clustered: bool,
+    /// Whether it was told that the server holds heads of another release.
+    complained: AtomicBool,
 }
 
 /// What a master told of its shards.
@@ -53,6 +56,7 @@ impl Part {
             receiver,
             heard: Mutex::default(),
             clustered,
+            complained: AtomicBool::new(false),
         })
     }
 
@@ -151,13 +155,19 @@ impl Part {
             refused: Vec::new(),
         };
         for (shard, answer) in shards.into_iter().zip(answers) {
-            match self.answered(answer, WHAT) {
+            let head = self
+                .answered(answer, WHAT)
+                .and_then(|head| unpack_answered_head(&head, WHAT));
+            match head {
                 Ok(head) => told.heads.push(HeadOf {
                     shard,
                     server: self.connection.server,
-                    head: unpack_answered_head(&head, WHAT)?,
+                    head,
                 }),
-                Err(failure) => told.refused.push((shard, failure)),
+                Err(failure) => {
+                    self.complain(shard, &failure);
+                    told.refused.push((shard, failure));
+                }
             }
         }
         Ok(told)
@@ -207,6 +217,13 @@ impl Part {
         answers
     }
 
+    /// A shard of another release stays without a lease until somebody does something: that is told once.
+    fn complain(&self, shard: Shard, failure: &Failure) {
+        if failure.kind == ErrorKind::Incompatible && !self.complained.swap(true, Ordering::Relaxed) {
+            tracing::error!(%shard, %failure.message, "this node neither writes to the shard nor serves it from memory");
+        }
+    }
+
     fn answered(&self, answer: Value, what: &str) -> Result<Value, Failure> {
         answer
             .extract_error()
@@ -227,7 +244,9 @@ impl Drop for Part {
 fn unpack_answered_head(answer: &Value, what: &str) -> Result<Option<Head>, Failure> {
     match answer {
         Value::Nil => Ok(None),
-        Value::BulkString(bytes) => unpack_head(bytes).map(Some).ok_or_else(|| Failure::corrupt(what)),
+        Value::BulkString(bytes) => unpack_head(bytes)
+            .map(Some)
+            .map_err(|why| Failure::unreadable_head(why, what)),
         _ => Err(Failure::corrupt(what)),
     }
 }
@@ -268,14 +287,20 @@ mod tests {
     #[test]
     fn a_log_is_as_good_as_trimmed_before_what_cannot_be_read() {
         let entry = |seq: &[u8], format: u8| {
-            let packed = [&[format][..], &7_u64.to_be_bytes(), &[3]].concat();
+            let packed = [&[format][..], &7_u64.to_be_bytes(), &[0, 0, 3]].concat();
             let fields = [Value::BulkString(b"e".to_vec()), Value::BulkString(packed)];
             Value::Array(vec![
                 Value::BulkString(seq.to_vec()),
                 Value::Array(fields.to_vec()),
             ])
         };
-        let log = unpack_log(&[entry(b"0-1", 1), entry(b"0-2", 2), entry(b"0-3", 1)]);
-        assert_eq!(log.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [Seq(3)]);
+        let log = unpack_log(&[
+            entry(b"0-1", 2),
+            entry(b"0-2", 1),
+            entry(b"0-3", 2),
+            entry(b"0-4", 3),
+            entry(b"0-5", 2),
+        ]);
+        assert_eq!(log.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [Seq(5)]);
     }
 }

@@ -15,6 +15,11 @@ fn message(payload: &[u8]) -> Vec<u8> {
     [&[FORMAT], &numbers[..], payload].concat()
 }
 
+/// A payload that comes from here.
+fn from_here(rest: &[u8]) -> Vec<u8> {
+    [&[0, 0], rest].concat()
+}
+
 fn shard() -> Shard {
     Shard::barriers(Lane::Bulk)
 }
@@ -66,19 +71,76 @@ fn a_small_value_is_told_to_listeners_and_kept_from_the_log() {
 
 #[test]
 fn an_operation_of_a_newer_release_is_unknown_and_a_newer_message_is_a_loss() {
-    assert_eq!(told(&[99, 1, 2, 3]), EventOp::Unknown);
-    assert_eq!(told(&[]), EventOp::Unknown);
-    assert_eq!(told(&[RAISED, 99, 0, 0, 0, 0]), EventOp::Unknown);
+    assert_eq!(told(&from_here(&[99, 1, 2, 3])), EventOp::Unknown);
+    assert_eq!(told(&from_here(&[])), EventOp::Unknown);
+    assert_eq!(told(&from_here(&[RAISED, 99, 0, 0, 0, 0])), EventOp::Unknown);
     let mut newer = message(&flushed());
     newer[0] = FORMAT + 1;
     assert_eq!(unpack(shard(), &newer), None);
+}
+
+#[test]
+fn the_bytes_of_an_event_of_format_2_do_not_change() {
+    let golden = [
+        2, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 10,
+        0, 0, 0, 0, 0, 0, 3, 0xe8, 0, 5, 2, 2, 0, 0, 0, 2, b'e', b'u',
+    ];
+    let event = unpack(shard(), &golden).expect("an event");
+    assert_eq!(event.op, EventOp::Raised(Barrier::Tag(Tag::new("eu"))));
+    assert_eq!(
+        (event.lineage, event.seq, event.origin),
+        (Lineage(7), Seq(10), RegionId(5))
+    );
+    let entry = unpack_entry(Seq(10), &[&[2], &golden[9..17], &golden[41..]].concat());
+    let expected = LogEntry {
+        seq: Seq(10),
+        id: EventId(8),
+        origin: RegionId(5),
+        op: event.op,
+    };
+    assert_eq!(entry, Some(expected));
+}
+
+#[test]
+fn the_bytes_of_every_payload_of_format_2_do_not_change() {
+    let set = setting("n:id=1", vec![b'v'], Propagation::Value);
+    let gone = Change {
+        record: None,
+        ..setting("n:id=2", vec![], Propagation::Value)
+    };
+    let changed = pack(&Op::Change(vec![set, gone]));
+    assert_eq!(changed.log, b"\0\0\x01\0\0\0\x06n:id=1\0\0\0\0\x06n:id=2\0");
+    assert_eq!(
+        changed.event,
+        b"\0\0\x01\0\0\0\x06n:id=1\x01\0\0\0\0\0\0\x03\xe8\0\0\0\x01v\0\0\0\x06n:id=2\0"
+    );
+    let log = |op| pack(&op).log;
+    assert_eq!(log(Op::Raise(Barrier::Everything)), b"\0\0\x02\0\0\0\0\0");
+    assert_eq!(
+        log(Op::Raise(Barrier::Namespace("n".into()))),
+        b"\0\0\x02\x01\0\0\0\x01n"
+    );
+    assert_eq!(
+        log(Op::Raise(Barrier::Tag(Tag::new("eu")))),
+        b"\0\0\x02\x02\0\0\0\x02eu"
+    );
+    assert_eq!(log(Op::Flush), b"\0\0\x03");
+    assert_eq!(log(Op::Announce((*b"{}").into())), b"\0\0\x04{}");
+}
+
+#[test]
+fn an_event_of_the_release_before_is_a_loss_and_its_entry_of_the_log_cannot_be_read() {
+    let mut format_1 = message(&[FLUSHED]);
+    format_1[0] = 1;
+    assert_eq!(unpack(shard(), &format_1), None);
+    assert_eq!(unpack_entry(Seq(1), &[1, 0, 0, 0, 0, 0, 0, 0, 8, FLUSHED]), None);
 }
 
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = unpack(shard(), &bytes);
-        let _ = told(&bytes);
+        let _ = told(&from_here(&bytes));
         let _ = unpack_entry(Seq(1), &bytes);
     }
 

@@ -1,18 +1,23 @@
--- head: 1 format | 8 lineage | 8 id | 8 seq | 8 floor; numbers big-endian and below 2^53
+-- head: 2 | 8 lineage | 8 id | 8 seq | 8 floor | 8 server mark | 1 n | n entries of the tail; numbers big-endian and
+-- below 2^53. The tail is of no concern here and is carried along as it is. An answer tells of a head all that comes
+-- before its tail.
 local function number(n) return struct.pack('>I8', n) end
-local function head_of(lineage, id, seq, floor) return '\1' .. lineage .. id .. struct.pack('>I8I8', seq, floor) end
+local function head_of(lineage, id, seq, floor, rest)
+  return '\2' .. lineage .. id .. struct.pack('>I8I8', seq, floor) .. rest
+end
+local function told(head) return head:sub(1, 41) end
 local function now()
   local t = redis.call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 -- the version of a record if it is alive, else 0
 local function version_of(record, lineage, floor)
-  if not record or record:byte(1) ~= 1 or record:sub(2, 9) ~= lineage then return 0 end
+  if not record or record:byte(1) ~= 2 or record:sub(2, 9) ~= lineage then return 0 end
   local version = struct.unpack('>I8', record, 10)
   if version <= floor then return 0 end
   return version
 end
 -- whether a lease stands: it was given in this lineage, after the newest flush
 local function stands(lease, lineage, floor)
-  return lease and lease:sub(1, 8) == lineage and struct.unpack('>I8', lease, 17) > floor
+  return lease and lease:byte(1) == 2 and lease:sub(2, 9) == lineage and struct.unpack('>I8', lease, 18) > floor
 end

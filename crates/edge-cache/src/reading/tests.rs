@@ -189,6 +189,7 @@ impl Scene {
             seq: Seq(seq),
             id: EventId(seq),
             floor: Seq::ZERO,
+            mark: cache_core::ServerMark(0),
         };
         let shards = [(self.key.shard(), seq), (Shard::barriers(lane.lane()), 1)];
         let asked = shards.map(|(shard, seq)| (shard, head(seq), lane.probe(shard)));
@@ -237,6 +238,7 @@ impl Scene {
                 seq: Seq(2),
                 id: EventId(2),
                 prev: EventId(1),
+                origin: cache_core::RegionId::HERE,
                 op: EventOp::Changed(vec![ChangedKey {
                     key: self.key.raw().clone(),
                     record: None,

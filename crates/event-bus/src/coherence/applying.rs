@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-use cache_core::{CacheEvent, CacheKey, EventId, EventOp, Head, Record, Seq, Shard, Version};
+use cache_core::{CacheEvent, CacheKey, EventId, EventOp, Head, Record, Seq, ServerMark, Shard, Version};
 
 use super::{Changed, Chore, Coherence};
 use crate::canaries::is_canary;
@@ -121,6 +121,7 @@ impl Coherence {
                 seq: follower.seen(),
                 id: EventId(0),
                 floor: Seq::ZERO,
+                mark: ServerMark::default(),
             });
             changed = true;
         }

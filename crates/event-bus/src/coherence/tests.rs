@@ -109,6 +109,7 @@ const fn head(seq: u64) -> Head {
         seq: Seq(seq),
         id: EventId(seq),
         floor: Seq::ZERO,
+        mark: cache_core::ServerMark(0),
     }
 }
 
@@ -119,6 +120,7 @@ const fn event(shard: Shard, seq: u64, op: EventOp) -> WireEvent {
         seq: Seq(seq),
         id: EventId(seq),
         prev: EventId(seq - 1),
+        origin: cache_core::RegionId::HERE,
         op,
     }
 }
@@ -381,6 +383,7 @@ async fn a_writer_waits_while_another_server_is_verified() {
             .map(|seq| cache_core::LogEntry {
                 seq: Seq(seq),
                 id: EventId(seq),
+                origin: cache_core::RegionId::HERE,
                 op: announced(),
             })
             .collect(),

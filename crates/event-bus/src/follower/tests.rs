@@ -54,6 +54,7 @@ impl Server {
             seq: last.seq,
             id: last.id,
             floor: self.floor,
+            mark: cache_core::ServerMark(0),
         }
     }
 
@@ -74,6 +75,7 @@ impl Server {
         self.log.push(LogEntry {
             seq,
             id,
+            origin: cache_core::RegionId::HERE,
             op: op.clone(),
         });
         self.event(seq, prev, id, op)
@@ -87,6 +89,7 @@ impl Server {
             seq,
             id,
             prev,
+            origin: cache_core::RegionId::HERE,
             op,
         }
     }
@@ -120,6 +123,7 @@ impl Server {
             self.log = vec![LogEntry {
                 seq: last,
                 id: prev,
+                origin: cache_core::RegionId::HERE,
                 op: EventOp::Flushed,
             }];
             self.trimmed = 1;

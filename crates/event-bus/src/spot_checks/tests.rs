@@ -25,6 +25,7 @@ fn head(seq: u64) -> Head {
         seq: Seq(seq),
         id: EventId(seq * 10),
         floor: Seq(0),
+        mark: cache_core::ServerMark(0),
     }
 }
 
@@ -32,6 +33,7 @@ fn event(seq: u64, op: EventOp) -> LogEntry {
     LogEntry {
         seq: Seq(seq),
         id: EventId(seq * 10),
+        origin: cache_core::RegionId::HERE,
         op,
     }
 }

@@ -34,6 +34,7 @@ pub async fn all(make: impl AsyncFn() -> StoreFixture) {
             after_an_adoption_every_record_is_dead_and_new_ones_live,
             after_an_adoption_the_old_lineage_is_refused,
             shards_have_histories_of_their_own,
+            an_adoption_sets_the_mark_and_every_other_step_keeps_it,
         ],
         writing: [
             a_write_without_a_head_is_refused,

@@ -24,6 +24,7 @@ fn head(lineage: Lineage, seq: u64) -> Head {
         seq: Seq(seq),
         id: EventId(seq),
         floor: Seq::ZERO,
+        mark: cache_core::ServerMark(0),
     }
 }
 

@@ -172,3 +172,20 @@ fn adoption(from: Option<Lineage>, to: u64) -> Adoption {
         id: EventId(1_000 + to),
     }
 }
+
+pub(super) async fn an_adoption_sets_the_mark_and_every_other_step_keeps_it(fixture: StoreFixture) {
+    let scribe = scribe(&fixture).await;
+    let mark = scribe.head().await.expect("a head").mark;
+    let set = scribe.set(&key(), &sealed(b"a")).await;
+    let deleted = scribe.delete(&key()).await;
+    let announced = scribe.announce(b"hello").await;
+    let flushed = scribe.flush().await;
+    scribe.begin_fill(&key(), 7, LONG).await;
+    let filled = scribe.commit_fill(&key(), 7, Some(&sealed(b"b"))).await.head;
+    for head in [set, deleted, announced, flushed, filled.expect("a head")] {
+        assert_eq!(head.mark, mark);
+    }
+    // The server is the same process still.
+    let next = scribe.succeed(Seq::ZERO).await;
+    assert_eq!(next.head().await.expect("a head").mark, mark);
+}
