@@ -3,7 +3,6 @@
 //! Long simulations are in the binary `simulation`.
 
 mod basics;
-mod bookings;
 mod doubles;
 mod events;
 mod lifetimes;

@@ -1,14 +1,10 @@
-//! What the test binaries share: a fleet of nodes over the embedded backend under virtual time, its simulation, a server of
-//! a test's own, and a crowd of bookers.
+//! What the test binaries share: a fleet of nodes over the embedded backend under virtual time, and its simulation.
 //!
-//! It asserts nothing itself.
+//! It asserts nothing itself. What needs servers, or the market, is in the package `tests-servers`.
 
 mod fleet;
-pub mod postgres;
 mod process;
-pub mod redis;
 pub mod simulation;
-pub mod stress;
 
 pub use fleet::{Fleet, FleetOptions, Node, Wrap};
 pub use process::{Process, Turn};

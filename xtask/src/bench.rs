@@ -30,7 +30,7 @@ const BENCHES: &[Bench] = &[
     },
     Bench {
         name: "bookings",
-        package: "tests",
+        package: "tests-servers",
         target: "bookings",
         measures: "decisions per second of every booking store; --store names one",
     },

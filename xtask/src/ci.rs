@@ -28,7 +28,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         "clippy",
         "--locked",
         "--package",
-        "tests",
+        "tests-servers",
         "--test",
         "postgres",
         "--test",

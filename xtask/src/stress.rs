@@ -32,8 +32,8 @@ impl Store {
     /// The environment its crowds are tested in, and what their names begin with there.
     fn tests(self) -> (&'static str, &'static str) {
         match self {
-            Self::Memory => ("hermetic", "bookings::a_crowd_of_bookers_in_memory"),
-            Self::Sqlite => ("hermetic", "bookings::a_crowd_of_bookers_in_an_sqlite_file"),
+            Self::Memory => ("stores", "bookings::a_crowd_of_bookers_in_memory"),
+            Self::Sqlite => ("stores", "bookings::a_crowd_of_bookers_in_an_sqlite_file"),
             Self::Postgres => ("postgres", "stress::"),
             Self::Redis => ("redis", "bookings_stress::"),
         }
@@ -55,7 +55,14 @@ fn calls(args: &Args) -> Vec<Cargo> {
     };
     let call = |store: &Store| {
         let (environment, tests) = store.tests();
-        let test = ["test", "--release", "--package", "tests", "--test", environment];
+        let test = [
+            "test",
+            "--release",
+            "--package",
+            "tests-servers",
+            "--test",
+            environment,
+        ];
         let call = Cargo::new(test).args(["--", tests, "--nocapture", "--test-threads", "1"]);
         match args.bookings {
             Some(bookings) => call.env("STRESS_BOOKINGS", bookings.to_string()),
@@ -78,15 +85,15 @@ mod tests {
         let calls: Vec<String> = calls(&args).iter().map(ToString::to_string).collect();
         let line = |environment: &str, tests: &str| {
             format!(
-                "STRESS_BOOKINGS=10000 cargo test --release --package tests --test {environment} -- {tests} --nocapture \
+                "STRESS_BOOKINGS=10000 cargo test --release --package tests-servers --test {environment} -- {tests} --nocapture \
                  --test-threads 1"
             )
         };
         assert_eq!(
             calls,
             [
-                line("hermetic", "bookings::a_crowd_of_bookers_in_memory"),
-                line("hermetic", "bookings::a_crowd_of_bookers_in_an_sqlite_file"),
+                line("stores", "bookings::a_crowd_of_bookers_in_memory"),
+                line("stores", "bookings::a_crowd_of_bookers_in_an_sqlite_file"),
                 line("postgres", "stress::"),
                 line("redis", "bookings_stress::"),
             ]

@@ -28,7 +28,7 @@ pub(crate) struct Args {
 /// # Errors
 /// [`Failure::NoImage`] where there is none and none can be made; else the tests' own.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let tests = Cargo::new(["test", "--package", "tests", "--test", "redis", "--"]);
+    let tests = Cargo::new(["test", "--package", "tests-servers", "--test", "redis", "--"]);
     match &args.url {
         Some(url) => on_given_server(tests, url).args(&args.arguments).become_it(),
         None => {

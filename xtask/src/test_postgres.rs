@@ -23,7 +23,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn call(args: &Args) -> Cargo {
-    Cargo::new(["test", "--package", "tests", "--test", "postgres", "--"]).args(&args.arguments)
+    Cargo::new(["test", "--package", "tests-servers", "--test", "postgres", "--"]).args(&args.arguments)
 }
 
 #[cfg(test)]
@@ -35,7 +35,7 @@ mod tests {
         let arguments = vec!["conformance".into()];
         assert_eq!(
             call(&Args { arguments }).to_string(),
-            "cargo test --package tests --test postgres -- conformance"
+            "cargo test --package tests-servers --test postgres -- conformance"
         );
     }
 }

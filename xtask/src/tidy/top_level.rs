@@ -30,8 +30,8 @@ const REQUIRED: &[&str] = &[
     ".gitignore",
 ];
 
-/// What may be there: git's own, in its two forms (a linked worktree has a file), and cargo's output.
-const ALLOWED: &[&str] = &[".git", "target"];
+/// What may be there: git's own, in its two forms (a linked worktree has a file), cargo's output, and what was found out about other software.
+const ALLOWED: &[&str] = &[".git", "target", "findings"];
 
 pub(super) fn check(files: &[File]) -> Vec<Finding> {
     let present: BTreeSet<&str> = files.iter().map(|file| first_part(&file.path)).collect();

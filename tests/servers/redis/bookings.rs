@@ -15,7 +15,7 @@ use marketplace::{
     BookingLedger, BookingOutcome, BookingStore, Completeness, ConfirmRequest, Cursor, ErrorKind, Guarantee,
     HoldRequest, IdempotencyKey, ManualClock, StoreTime,
 };
-use tests::redis::Server;
+use tests_servers::redis::Server;
 
 /// Far ahead of the server's clock, in milliseconds since 1970: the year 2100.
 const LATER: i64 = 4_102_444_800_000;

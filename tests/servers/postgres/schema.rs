@@ -5,7 +5,7 @@
 use bookings_postgres::{Migrated, PostgresBookings, Settings, Time, migrate};
 use marketplace::conformance::{asked, long_hold as hold};
 use marketplace::{BookingStore, ErrorKind};
-use tests::postgres::Server;
+use tests_servers::postgres::Server;
 use tokio_postgres::{Client, NoTls};
 
 const LATER: i64 = 4_102_444_800_000;

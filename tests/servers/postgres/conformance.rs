@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bookings_postgres::{PostgresBookings, Settings, Time, migrate};
 use marketplace::ManualClock;
 use marketplace::conformance::{self, Ports, Subject};
-use tests::postgres::Server;
+use tests_servers::postgres::Server;
 
 struct Databases {
     server: Server,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use bookings_redis::{RedisBookings, Settings, Time};
 use marketplace::{ManualClock, StoreTime};
-use tests::redis::Server;
-use tests::stress::{Size, book_until_killed, stress, stress_killed, this_program};
+use tests_servers::redis::Server;
+use tests_servers::stress::{Size, book_until_killed, stress, stress_killed, this_program};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_crowd_of_bookers_on_a_server_that_is_killed_and_has_all_on_its_disk_is_linearizable() {

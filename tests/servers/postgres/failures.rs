@@ -11,7 +11,7 @@ use marketplace::{
     BookingLedger, BookingOutcome, BookingStore, Change, Completeness, Cursor, ErrorKind, Guarantee,
     HoldRequest,
 };
-use tests::postgres::Server;
+use tests_servers::postgres::Server;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 

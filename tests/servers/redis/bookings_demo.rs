@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 
 use edge_node::{Ending, end};
-use tests::redis::Server;
+use tests_servers::redis::Server;
 
 fn run(line: &[&str]) -> (Ending, String) {
     let line = line.iter().copied().map(OsString::from);

@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 
 use edge_node::{Ending, end};
-use tests::postgres::Server;
+use tests_servers::postgres::Server;
 
 fn run(line: &[&str]) -> (Ending, String) {
     let line = std::iter::once("edge-node")

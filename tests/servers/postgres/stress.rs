@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use bookings_postgres::{PostgresBookings, Settings, Time, migrate};
 use marketplace::{ManualClock, StoreTime};
-use tests::postgres::Server;
-use tests::stress::{Size, book_until_killed, stress, stress_killed, this_program};
+use tests_servers::postgres::Server;
+use tests_servers::stress::{Size, book_until_killed, stress, stress_killed, this_program};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_crowd_of_bookers_on_a_server_that_is_killed_in_the_middle_is_linearizable() {

@@ -14,7 +14,7 @@ use marketplace::{
     BookingOutcome, BookingStore, Currency, GpuId, HoldRequest, IdempotencyKey, Interval, ManualClock,
     MemoryBookings, Money, PriceVersion, Quote, StoreTime, SystemOfRecord, UserId,
 };
-use tests::{postgres, redis};
+use tests_servers::{postgres, redis};
 use tokio::time::Instant;
 
 const BOOKERS: [u64; 3] = [1, 2, 8];

@@ -7,7 +7,7 @@ use marketplace::conformance::{asked, long_hold as hold};
 use marketplace::{BookingStoreError, ErrorKind};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tempfile::TempDir;
-use tests::postgres::Server;
+use tests_servers::postgres::Server;
 
 const LATER: i64 = 4_102_444_800_000;
 

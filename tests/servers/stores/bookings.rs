@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bookings_sqlite::SqliteBookings;
 use marketplace::{ManualClock, MemoryBookings, StoreTime};
-use tests::stress::{Size, book_until_killed, stress, stress_killed, this_program};
+use tests_servers::stress::{Size, book_until_killed, stress, stress_killed, this_program};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_crowd_of_bookers_in_memory_is_linearizable() {
