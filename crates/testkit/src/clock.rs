@@ -1,10 +1,11 @@
 //! A node's clock that follows the runtime's time, so that paused time stops it and advanced time moves it.
 //!
-//! It does not pause anything itself: that is the test's choice (`start_paused`).
+//! Whether time is paused is the test's choice (`start_paused`, or [`virtual_time`]).
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use cache_core::{Clock, Moment};
+use cache_core::{Clock, Moment, SystemClock};
 use tokio::time::Instant;
 
 /// Where the clock starts: late enough that a moment a few leases back is not cut off at [`Moment::NEVER`].
@@ -66,9 +67,54 @@ impl Clock for VirtualClock {
     }
 }
 
+/// Virtual time in one call: stops the runtime's time, unless it stands already, and returns a clock that follows it. Hand it
+/// to whatever reads a clock: the cache, and the embedded backend.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use cache_core::Clock;
+/// use std::time::Duration;
+///
+/// let clock = testkit::virtual_time();
+/// let before = clock.now();
+/// // An hour passes at once: nothing else has anything to do.
+/// tokio::time::sleep(Duration::from_secs(3_600)).await;
+/// assert_eq!(clock.now().since(before), Duration::from_secs(3_600));
+/// # }
+/// ```
+///
+/// # Panics
+/// Outside a Tokio runtime of one thread: only there can time be stopped.
+pub fn virtual_time() -> Arc<VirtualClock> {
+    if !stands_still() {
+        tokio::time::pause();
+    }
+    Arc::new(VirtualClock::new())
+}
+
+/// Whether the runtime's time stands still, told by the system's clock.
+fn stands_still() -> bool {
+    let (timers, system) = (Instant::now(), SystemClock::new());
+    let start = system.now();
+    while system.now().since(start) < Duration::from_micros(10) {
+        std::hint::spin_loop();
+    }
+    Instant::now() == timers
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn virtual_time_stops_the_runtime_and_may_be_asked_for_again() {
+        let (first, second) = (virtual_time(), virtual_time());
+        let before = (first.now(), second.now());
+        tokio::time::sleep(Duration::from_secs(86_400)).await;
+        assert_eq!(first.now().since(before.0), Duration::from_secs(86_400));
+        assert_eq!(second.now().since(before.1), Duration::from_secs(86_400));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn paused_time_stands_still_and_advanced_time_is_exact() {

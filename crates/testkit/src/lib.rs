@@ -18,7 +18,7 @@ pub mod history;
 mod recorder;
 mod scribe;
 
-pub use clock::VirtualClock;
+pub use clock::{VirtualClock, virtual_time};
 pub use fixtures::{BULK, CRITICAL, EntryBuilder, keys_in, sealed, sealed_of_length, shards_in};
 pub use recorder::{Overdue, Recorder};
 pub use scribe::Scribe;
