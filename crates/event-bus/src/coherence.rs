@@ -21,6 +21,9 @@ use crate::{Barriers, Dispatcher, Standing};
 
 mod applying;
 mod checking;
+mod contact;
+
+pub use contact::Unleased;
 
 /// The spans of time that the promises are made of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -106,6 +109,7 @@ pub struct Coherence {
     last_event: AtomicU64,
     checks: Mutex<SpotChecks>,
     canaries: Canaries,
+    contact: contact::Contact,
     pub(crate) queued: AtomicUsize,
     pub(crate) connected: AtomicBool,
 }
@@ -158,6 +162,7 @@ impl Coherence {
             last_event: AtomicU64::new(0),
             checks: Mutex::default(),
             canaries: Canaries::default(),
+            contact: contact::Contact::default(),
             queued: AtomicUsize::new(0),
             connected: AtomicBool::new(false),
         }
@@ -401,6 +406,7 @@ impl Coherence {
     pub(crate) fn on_heads(&self, asked: &Asked, heads: &Heads) {
         if let Some((_, sent)) = asked.first() {
             *self.server_time.lock().unwrap_or_else(PoisonError::into_inner) = Some((heads.time, sent.sent));
+            self.answered(sent.sent);
         }
         for of in &heads.heads {
             if let Some((_, probe)) = asked.get(of.shard.index()) {

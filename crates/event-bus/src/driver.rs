@@ -83,10 +83,13 @@ impl Driver {
                     self.coherence.connected.store(false, Ordering::Relaxed);
                 }
                 Ok(Err(error)) => {
-                    tracing::debug!(lane = ?self.coherence.lane(), %error, "cannot subscribe; will try again")
+                    tracing::debug!(lane = ?self.coherence.lane(), %error, "cannot subscribe; will try again");
+                    self.coherence.failed(error);
                 }
                 Err(_elapsed) => {
-                    tracing::debug!(lane = ?self.coherence.lane(), "subscribing took too long; will try again")
+                    tracing::debug!(lane = ?self.coherence.lane(), "subscribing took too long; will try again");
+                    self.coherence
+                        .failed(format!("subscribing took longer than {limit:?}"));
                 }
             }
             tokio::select! {
@@ -114,7 +117,10 @@ impl Driver {
                         return;
                     }
                     match done {
-                        Done::Heads(_, Err(error)) => tracing::debug!(%error, "heartbeat failed"),
+                        Done::Heads(_, Err(error)) => {
+                            tracing::debug!(%error, "heartbeat failed");
+                            self.coherence.failed(error);
+                        }
                         Done::Heads(asked, Ok(heads)) => {
                             unanswered = 0;
                             self.coherence.on_heads(&asked, &heads);
@@ -126,6 +132,7 @@ impl Driver {
                     next_beat = Instant::now() + heartbeat;
                     if unanswered >= 3 {
                         tracing::debug!(lane = ?self.coherence.lane(), "the bus connection does not answer; subscribing anew");
+                        self.coherence.failed("three questions over the bus's connection were not answered");
                         return;
                     }
                     unanswered += 1;

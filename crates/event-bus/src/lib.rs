@@ -22,7 +22,7 @@ mod spot_checks;
 
 pub use barriers::{Barriers, Standing};
 pub use canaries::canary_key;
-pub use coherence::{Changed, Coherence, Replica, Timing, barrier_keys};
+pub use coherence::{Changed, Coherence, Replica, Timing, Unleased, barrier_keys};
 pub use dispatch::{Delivery, Dispatcher, EventStream, SUBSCRIBER_QUEUE, Subscription};
 pub use driver::Driver;
 pub use filter::Filter;
