@@ -70,4 +70,4 @@ pub use tag::{Barrier, BarrierStamp, Tag};
 #[cfg(any(test, feature = "test-util"))]
 pub use time::ManualClock;
 pub use time::{Clock, Moment, ServerTime, SystemClock};
-pub use version::{EventId, Head, Lineage, Seq, ServerId, ServerMark, Version};
+pub use version::{EventId, Head, Lineage, Position, Seq, ServerId, ServerMark, Version};

@@ -5,6 +5,8 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+use crate::Shard;
+
 /// A position in a shard's sequence: at once the event number and the version of the key it changed.
 ///
 /// Stays below 2^53, since the scripts of a Redis server hold numbers as doubles.
@@ -77,6 +79,20 @@ impl PartialOrd for Version {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         (self.lineage == other.lineage).then(|| self.seq.cmp(&other.seq))
     }
+}
+
+/// One step of a shard's history, so that any node can tell whether it has taken it. A number alone cannot: after a failover it may
+/// have been issued twice.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Position {
+    /// The shard.
+    pub shard: Shard,
+    /// The history.
+    pub lineage: Lineage,
+    /// The event's number.
+    pub seq: Seq,
+    /// The event's identity.
+    pub id: EventId,
 }
 
 /// Where a shard's history stands: read together with every value, and by every heartbeat.

@@ -22,6 +22,7 @@ use crate::{Barriers, Dispatcher, Standing};
 mod applying;
 mod checking;
 mod contact;
+mod reaching;
 
 pub use contact::Unleased;
 
@@ -106,6 +107,8 @@ pub struct Coherence {
     chores: Mutex<Vec<Chore>>,
     chores_came: Notify,
     progress: Notify,
+    /// Some shard has applied more, or follows another history.
+    moved: Notify,
     last_event: AtomicU64,
     checks: Mutex<SpotChecks>,
     canaries: Canaries,
@@ -159,6 +162,7 @@ impl Coherence {
             chores: Mutex::default(),
             chores_came: Notify::new(),
             progress: Notify::new(),
+            moved: Notify::new(),
             last_event: AtomicU64::new(0),
             checks: Mutex::default(),
             canaries: Canaries::default(),

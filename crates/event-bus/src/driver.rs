@@ -135,6 +135,12 @@ impl Driver {
                         self.coherence.failed("three questions over the bus's connection were not answered");
                         return;
                     }
+                    if unanswered > 0 && self.coherence.cause().is_none() {
+                        self.coherence.failed(BusError::new(
+                            cache_core::ErrorKind::Unavailable,
+                            format!("no answer to the last heartbeats, {unanswered} in all"),
+                        ));
+                    }
                     unanswered += 1;
                     pending.push(self.beat(link));
                     pending.extend(self.coherence.due_checks().into_iter().map(|check| self.check(link, check)));

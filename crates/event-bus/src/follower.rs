@@ -10,9 +10,10 @@ use cache_core::{EventId, EventOp, Head, Lineage, LogEntry, Moment, Replay, Seq,
 
 use crate::rules::{Rule, Rules};
 
+mod reaching;
 mod words;
 
-pub use words::{Effect, Probe, Source, Tally, Verdict};
+pub use words::{Effect, Probe, Reached, Source, Tally, Verdict};
 
 /// Recent (seq, id) pairs kept to recognise a fork. A fork that lies further back shows as a trimmed log.
 const KNOWN: usize = 512;

@@ -26,7 +26,7 @@ pub use coherence::{Changed, Coherence, Replica, Timing, Unleased, barrier_keys}
 pub use dispatch::{Delivery, Dispatcher, EventStream, SUBSCRIBER_QUEUE, Subscription};
 pub use driver::Driver;
 pub use filter::Filter;
-pub use follower::{Effect, Follower, Probe, Source, Tally, Verdict};
+pub use follower::{Effect, Follower, Probe, Reached, Source, Tally, Verdict};
 pub use outbox::{Debt, OUTBOX_BYTES, OUTBOX_KEYS, Outbox};
 pub use rules::{Rule, Rules};
 pub use spot_checks::{Check, Served, SpotCheckTally, SpotChecks};

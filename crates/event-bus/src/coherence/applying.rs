@@ -24,7 +24,7 @@ impl Coherence {
     ) -> (T, Vec<Arc<[u8]>>) {
         let mut follower = self.follower(shard);
         let mut effects = Vec::new();
-        let (live, generation) = (follower.is_live(), follower.generation());
+        let (live, generation, cursor) = (follower.is_live(), follower.generation(), follower.cursor());
         let answer = act(&mut follower, &mut effects);
         let view = &self.views[shard.index()];
         // A new generation is shown first, so that no older entry is served under what comes next.
@@ -42,12 +42,16 @@ impl Coherence {
         });
         view.lease.store(follower.lease().as_nanos(), Ordering::Release);
         let changed_state = follower.is_live() != live || follower.generation() != generation;
+        let moved = changed_state || follower.cursor() != cursor;
         drop(follower);
         if !effects.is_empty() {
             self.delegate(shard, effects);
         }
         if changed_state {
             self.progress.notify_waiters();
+        }
+        if moved {
+            self.moved.notify_waiters();
         }
         (answer, announced)
     }
@@ -154,7 +158,7 @@ impl Coherence {
         }
     }
 
-    fn delegate(&self, shard: Shard, effects: Vec<Effect>) {
+    pub(super) fn delegate(&self, shard: Shard, effects: Vec<Effect>) {
         let mut chores = self.chores.lock().unwrap_or_else(PoisonError::into_inner);
         for effect in effects {
             match effect {

@@ -47,6 +47,17 @@ pub enum Verdict {
     Down,
 }
 
+/// Whether a step of the history has been taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reached {
+    /// Everything up to it has been applied.
+    Applied,
+    /// Not yet, as far as this node knows.
+    NotYet,
+    /// It belongs to a history that another one has superseded: it may have been lost.
+    Superseded,
+}
+
 /// What the shell must do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Effect {
