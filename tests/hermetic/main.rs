@@ -2,9 +2,13 @@
 //!
 //! Long simulations are in the binary `simulation`.
 
+mod away;
 mod basics;
+mod catching_up;
 mod doubles;
 mod events;
+mod handles;
+mod large;
 mod lifetimes;
 mod loader_failures;
 mod many;
@@ -13,8 +17,11 @@ mod options;
 mod outages;
 mod panicking_values;
 mod races;
+mod reports;
 mod self_checks;
+mod setup;
 mod single_flight;
+mod slow_loaders;
 mod stale;
 mod tags;
 mod writes;

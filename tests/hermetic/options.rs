@@ -9,7 +9,7 @@ use edge_cache::{CacheError, Options, Tier, TierUse};
 use futures_util::future::join;
 use tests::{Fleet, FleetOptions};
 
-use crate::doubles::Source;
+use crate::doubles::{Says, Source};
 
 const POLICY: Policy = Policy::event_driven(Duration::from_secs(30)).with_jitter(Permille(0));
 const NUMBERS: Namespace<u64> = Namespace::new("numbers", POLICY);
@@ -219,14 +219,6 @@ async fn an_unregistered_namespace_and_a_wrong_type_are_refused_by_name() {
 }
 
 #[tokio::test(start_paused = true)]
-#[should_panic(expected = "namespace \"numbers\" is registered twice")]
-async fn two_namespaces_of_one_name_are_refused_at_the_start() {
-    Fleet::start_cold(FleetOptions::default(), |builder| {
-        builder.namespace(&NUMBERS).namespace(&NUMBERS)
-    });
-}
-
-#[tokio::test(start_paused = true)]
 async fn versions_do_not_go_back_after_a_read_that_passed_memory_by() {
     let fleet = Fleet::start(FleetOptions::default(), |builder| builder.namespace(&NUMBERS)).await;
     let (here, there, key) = (&fleet.nodes[0], &fleet.nodes[1], NUMBERS.key(&[("id", &1)]));
@@ -251,5 +243,48 @@ async fn versions_do_not_go_back_after_a_read_that_passed_memory_by() {
             "{first:?}, then {then:?}"
         );
     }
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn absence_is_remembered_for_as_long_as_the_loader_says() {
+    let fleet = fleet().await;
+    let (node, other, key) = (&fleet.nodes[0], &fleet.nodes[1], NUMBERS.key(&[("id", &1)]));
+    let source = Source::saying(Says::AbsentFor(Duration::from_secs(5)));
+    for _ in 0..3 {
+        for node in [node, other] {
+            assert!(
+                node.get_or_load(&key, source.loader())
+                    .await
+                    .expect("loaded")
+                    .is_none()
+            );
+        }
+    }
+    assert_eq!(source.calls(), 1, "although the namespace remembers none");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    node.get_or_load(&key, source.loader()).await.expect("loaded");
+    assert_eq!(source.calls(), 2);
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_finds_nothing_leaves_an_absence_for_as_long_as_the_loader_says() {
+    let fleet = fleet().await;
+    let (node, other, key) = (&fleet.nodes[0], &fleet.nodes[1], NUMBERS.key(&[("id", &1)]));
+    let source = Source::saying(Says::AbsentFor(Duration::from_secs(5)));
+    node.put(&key, 1).await.expect("published");
+    other.get(&key).await.expect("get").expect("in memory");
+    node.refresh(&key, source.loader()).await.expect("published");
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    for node in [node, other] {
+        assert!(
+            node.get_or_load(&key, source.loader())
+                .await
+                .expect("answered")
+                .is_none()
+        );
+    }
+    assert_eq!(source.calls(), 1);
     fleet.shutdown().await;
 }

@@ -170,7 +170,7 @@ impl Fleet {
             Some(every) if index == 0 => builder.canaries(every),
             _another_node_or_none => builder,
         };
-        register(builder).start()
+        register(builder).start().expect("a fleet of a right setup")
     }
 
     /// Shuts every node down.

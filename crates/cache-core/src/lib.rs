@@ -60,7 +60,7 @@ pub use local::{
     Begun, Finished, Flight, LocalLimits, LocalStore, LocalStores, LocalUsage, Replacement, Ticket,
 };
 pub use namespace::{Key, Namespace};
-pub use policy::{Coherence, FailSafe, OfflineWrites, Permille, Policy, Propagation};
+pub use policy::{Coherence, FailSafe, OfflineWrites, OutageReads, Permille, Policy, Propagation};
 pub use schema::SchemaFingerprint;
 pub use shared::{
     Adopted, Adoption, Change, Expect, FillBegun, FillCommitted, FillToken, NewRecord, Op, ReadFrom, Record,

@@ -59,6 +59,16 @@ pub enum OfflineWrites {
     Queue,
 }
 
+/// What memory answers for an event-driven namespace while the shared store is away, so that nothing proves it current.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OutageReads {
+    /// Nothing: every read asks its loader. The default: right, and nearly the whole read rate for the source.
+    Load,
+    /// Whatever is within its TTL, what was loaded meanwhile included. Such an answer says that it is unproven and how old it
+    /// can be; changes that were published since are missing in it.
+    WithinTtl,
+}
+
 /// Serving an expired value when it cannot be read again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FailSafe {
@@ -103,14 +113,19 @@ pub struct Policy {
     pub fail_safe: Option<FailSafe>,
     /// When a stale value is at hand, how long to wait for the loader before serving it. Default: wait to the hard timeout.
     pub soft_timeout: Option<Duration>,
-    /// How long a load may take in all; then its future is dropped and its slot is free. Never above the lease. Default 2 s.
-    pub hard_timeout: Duration,
+    /// How long a load may take in all; then its future is dropped and its slot is free. What a slow loader finds is kept when
+    /// nothing invalidated the key meanwhile. Default: the load deadline of the cache's timing, 2 s. At most 10 minutes: a node
+    /// that dies while it loads keeps the others from loading that key for so long.
+    pub hard_timeout: Option<Duration>,
     /// A hit after this share of the TTL refreshes the value in the background. Default: off.
     pub eager_refresh: Option<Permille>,
     /// What events carry. Default: the key only.
     pub propagation: Propagation,
     /// What a put does without a shared store. Default: refuse.
     pub offline_writes: OfflineWrites,
+    /// What memory answers without a shared store, where the namespace is event-driven. Default: nothing, each read loads. A
+    /// namespace that is bounded by its TTL alone serves what is within it in any case.
+    pub outage_reads: OutageReads,
     /// Bytes the namespace may hold in memory on one node. Default 64 MiB.
     pub max_bytes: u64,
     /// Entries the namespace may hold in memory on one node. Default 10,000.
@@ -132,10 +147,11 @@ impl Policy {
             stale_while_revalidate: Duration::ZERO,
             fail_safe: None,
             soft_timeout: None,
-            hard_timeout: Duration::from_secs(2),
+            hard_timeout: None,
             eager_refresh: None,
             propagation: Propagation::Invalidate,
             offline_writes: OfflineWrites::Refuse,
+            outage_reads: OutageReads::Load,
             max_bytes: 64 << 20,
             max_entries: 10_000,
             codec: CodecId::BINCODE,
@@ -188,7 +204,7 @@ impl Policy {
     /// Sets both timeouts of the loader: the soft one serves a stale value, the hard one drops the load.
     pub const fn with_timeouts(mut self, soft: Option<Duration>, hard: Duration) -> Self {
         self.soft_timeout = soft;
-        self.hard_timeout = hard;
+        self.hard_timeout = Some(hard);
         self
     }
 
@@ -207,6 +223,12 @@ impl Policy {
     /// Sets what a put does without a shared store.
     pub const fn with_offline_writes(mut self, offline: OfflineWrites) -> Self {
         self.offline_writes = offline;
+        self
+    }
+
+    /// Sets what memory answers without a shared store.
+    pub const fn with_outage_reads(mut self, reads: OutageReads) -> Self {
+        self.outage_reads = reads;
         self
     }
 

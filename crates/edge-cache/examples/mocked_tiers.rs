@@ -134,7 +134,10 @@ fn reply<T>(answer: T) -> Reply<T> {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let ports = Ports::new(Arc::new(memory()), Arc::new(shared_store()), Arc::new(bus()));
-    let cache = EdgeCache::builder(ports).node("test").namespace(&PRICES).start();
+    let cache = EdgeCache::builder(ports)
+        .node("test")
+        .namespace(&PRICES)
+        .start()?;
     assert!(
         cache.ready(Duration::from_secs(5)).await,
         "the mocked bus answers"

@@ -14,6 +14,7 @@ use crate::engine::Engine;
 use crate::holding::Holding;
 use crate::memory::{Memory, NamespaceState};
 use crate::sampling::OneIn;
+use crate::setup::{self, Settings, StartError};
 use crate::stats::Counters;
 use crate::value::ValueType;
 use crate::{CacheValue, EdgeCache, Ports};
@@ -31,6 +32,8 @@ pub struct EdgeCacheBuilder {
     spot_checks: OneIn,
     canaries: Option<Duration>,
     namespaces: Vec<NamespaceState>,
+    /// What was found wrong so far.
+    problems: Vec<String>,
 }
 
 impl EdgeCacheBuilder {
@@ -48,6 +51,7 @@ impl EdgeCacheBuilder {
             spot_checks: OneIn::default(),
             canaries: None,
             namespaces: Vec::new(),
+            problems: Vec::new(),
         }
     }
 
@@ -130,18 +134,18 @@ impl EdgeCacheBuilder {
         self.namespace_with(namespace, policy)
     }
 
-    /// Registers a namespace under another policy. The lane stays the namespace's: every node must agree on it.
-    ///
-    /// # Panics
-    /// When a namespace of this name is registered already: two types under one name would read each other's bytes.
+    /// Registers a namespace under another policy. Its lane must be the namespace's: every node must agree on it.
     #[must_use]
-    pub fn namespace_with<V: CacheValue>(mut self, namespace: &Namespace<V>, mut policy: Policy) -> Self {
+    pub fn namespace_with<V: CacheValue>(mut self, namespace: &Namespace<V>, policy: Policy) -> Self {
         let name = namespace.name();
-        assert!(
-            self.namespaces.iter().all(|other| other.name != name),
-            "namespace {name:?} is registered twice"
-        );
-        policy.lane = namespace.policy().lane;
+        if self.namespaces.iter().any(|other| other.name == name) {
+            self.problems.push(format!(
+                "namespace {name:?} is registered twice; two types under one name would read each other's bytes"
+            ));
+            return self;
+        }
+        self.problems
+            .extend(setup::lane_problem(name, namespace.policy(), &policy));
         let limits = LocalLimits {
             max_bytes: policy.max_bytes,
             max_entries: policy.max_entries,
@@ -160,9 +164,20 @@ impl EdgeCacheBuilder {
     /// Starts the cache's tasks on the current Tokio runtime. It can be used at once; [`EdgeCache::ready`] waits until it
     /// follows every shard.
     ///
-    /// # Panics
-    /// Outside a Tokio runtime.
-    pub fn start(self) -> EdgeCache {
+    /// # Errors
+    /// [`StartError`], with everything that is wrong at once: settings that contradict each other or would have no effect,
+    /// a namespace registered twice, no Tokio runtime, or a clock that runs on while the runtime's time is paused.
+    pub fn start(self) -> Result<EdgeCache, StartError> {
+        setup::check(
+            self.problems.clone(),
+            &Settings {
+                ports: &self.ports,
+                timing: self.timing,
+                queue: self.queue,
+                canaries: self.canaries,
+                namespaces: &self.namespaces,
+            },
+        )?;
         let (canaries, queue) = (self.canaries, self.queue);
         let engine = Arc::new(self.assemble());
         for coherence in &engine.lanes {
@@ -178,11 +193,13 @@ impl EdgeCacheBuilder {
         }
         let paying = engine.holding.of(Arc::clone(&engine).pay_debts());
         engine.tasks.spawn(paying);
+        let reporting = engine.holding.of(Arc::clone(&engine).report_outages());
+        engine.tasks.spawn(reporting);
         if let Some(every) = canaries {
             let writing = Arc::clone(&engine).write_canaries(every);
             engine.tasks.spawn(engine.holding.of(writing));
         }
-        EdgeCache::over(engine)
+        Ok(EdgeCache::over(engine))
     }
 
     /// All parts, of which none has started.

@@ -3,6 +3,8 @@
 //! Each key keeps its own fetch, with all of its promises; only their loaders meet here.
 
 use std::collections::HashMap;
+use std::error::Error;
+use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,8 +19,11 @@ use crate::LoadError;
 use crate::load::{ErasedLoad, ErasedLoader, ErasedOutcome};
 use crate::value::Erased;
 
-/// After the first key needs the loader, how long the others may take to say whether they need it too.
-const GATHER: Duration = Duration::from_millis(5);
+/// After the first key needs the loader, how long the others may take to say whether they need it too. They are asked for in
+/// one go, so that only a slow store keeps them for so long; one that another node loads does not count.
+const GATHER: Duration = Duration::from_millis(200);
+/// How long keys are gathered that another node was loading and did not bring.
+const GATHER_LATE: Duration = Duration::from_millis(5);
 
 /// What a bulk loader found: keys that are missing here are absent.
 pub(crate) type Found = Result<HashMap<CacheKey, Erased>, Failure>;
@@ -27,8 +32,24 @@ pub(crate) type BulkLoader = Arc<dyn Fn(Vec<CacheKey>) -> BoxFuture<'static, Fou
 /// Why a bulk loader found nothing.
 #[derive(Clone, Debug)]
 pub(crate) enum Failure {
-    Failed(Arc<str>),
+    Failed(Arc<dyn Error + Send + Sync>),
     Panicked,
+}
+
+/// One error of many keys, as it is.
+#[derive(Debug)]
+struct Shared(Arc<dyn Error + Send + Sync>);
+
+impl fmt::Display for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for Shared {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
 }
 
 /// Gathers the keys that need loading and loads them together.
@@ -42,19 +63,20 @@ pub(crate) struct Gathering {
 
 /// A key's place in a gathering, until it is known whether the key needs the loader: taken by whoever asks the shared
 /// store for it, and free again when the loader is called, or when that one is dropped without.
-struct Seat {
+pub(crate) struct Seat {
     gathering: Arc<Gathering>,
     key: CacheKey,
     taken: AtomicBool,
 }
 
 impl Seat {
-    fn leave(&self) {
-        if self.taken.swap(false, Ordering::AcqRel)
-            && self.gathering.undecided.fetch_sub(1, Ordering::AcqRel) == 1
-        {
+    /// Tells whether it was still taken.
+    pub(crate) fn leave(&self) -> bool {
+        let taken = self.taken.swap(false, Ordering::AcqRel);
+        if taken && self.gathering.undecided.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.gathering.all_decided.notify_waiters();
         }
+        taken
     }
 }
 
@@ -88,7 +110,7 @@ impl Gathering {
             key: key.clone(),
             taken: AtomicBool::new(true),
         });
-        Arc::new(move |_previous| {
+        ErasedLoader::seated(Arc::clone(&seat), move |_previous| {
             let seat = Arc::clone(&seat);
             Box::pin(async move { seat.gathering.load(&seat).await })
         })
@@ -97,15 +119,20 @@ impl Gathering {
     /// Cancel-safe: whoever stays finishes the round.
     async fn load(&self, seat: &Seat) -> Result<ErasedLoad, LoadError> {
         let (key, round) = (&seat.key, self.join(&seat.key));
-        seat.leave();
-        // Only gathering is limited in time: a key whose fetch waits for another node must not hold up the rest.
-        let _ = tokio::time::timeout(GATHER, self.all_decided()).await;
+        if seat.leave() {
+            // Only gathering is limited in time.
+            let _ = tokio::time::timeout(GATHER, self.all_decided()).await;
+        } else {
+            tokio::time::sleep(GATHER_LATE).await;
+        }
         let found = round.result.get_or_init(|| self.run(&round)).await;
         let outcome = match found {
             Ok(values) => values.get(key).map_or(ErasedOutcome::Absent, |value| {
                 ErasedOutcome::Value(Arc::clone(value))
             }),
-            Err(Failure::Failed(error)) => return Err(LoadError::Failed(error.to_string().into())),
+            Err(Failure::Failed(error)) => {
+                return Err(LoadError::Failed(Box::new(Shared(Arc::clone(error)))));
+            }
             Err(Failure::Panicked) => return Err(LoadError::Panicked),
         };
         Ok(ErasedLoad {

@@ -1,38 +1,37 @@
 //! The cache as a service uses it.
 //!
-//! Thin: every decision is in the engine's modules.
+//! Thin: every decision is in the engine's modules. Calls about many keys are in `many`.
 
 use std::any::TypeId;
-use std::collections::HashMap;
 use std::error::Error;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use cache_core::{CacheEvent, CacheKey, Key, Namespace, Seq, Tag};
+use cache_core::{CacheEvent, Key, Namespace, Seq, Tag};
 use event_bus::{Delivery, EventStream, Filter, Subscription};
 
-use crate::bulk::{BulkLoader, Failure, Gathering};
 use crate::engine::Engine;
+use crate::handle::Handles;
 use crate::load::{ErasedLoader, erase};
 use crate::memory::NamespaceState;
 use crate::reading::{Call, Look};
-use crate::value::Erased;
 use crate::writing::ErasedPut;
 use crate::{
-    CacheError, CacheValue, EdgeCacheBuilder, Fetched, Health, IntoLoad, LoadContext, Options, Ports, Put,
-    Receipt, Stats,
+    CacheError, CacheValue, CaughtUp, EdgeCacheBuilder, Fetched, Health, IntoLoad, LoadContext, Options,
+    Ports, Put, Receipt, Stats,
 };
 
-/// How long a shutdown waits for invalidations that are still owed.
-const FAREWELL: Duration = Duration::from_secs(2);
+mod many;
 
-/// A two-tier cache on one node. Cheap to clone; all clones are the same cache.
+/// A two-tier cache on one node. Cheap to clone; all clones are the same cache. With the last of them its tasks end and its
+/// connections are closed, after two seconds at most for what it still owes; [`EdgeCache::shutdown`] waits for that. A
+/// subscription or a stream does not keep it alive.
 ///
-/// Reads that memory can answer do no I/O. Every other call is bounded by the policy's hard timeout or the load
-/// deadline, whichever is shorter: a read by once that as a rule, by twice when the key changes faster than it can be
-/// read, and by three times when the fetch that it waits for is given up. All futures may be dropped at any point: a dropped read frees its slot, a dropped invalidation is still
-/// published, a dropped put has an unknown outcome.
+/// Reads that memory can answer do no I/O. Every other read is bounded by the policy's hard timeout, which is the load
+/// deadline unless the policy says otherwise: by once that as a rule, by twice when the key changes faster than it can be
+/// read, and by three times when the fetch that it waits for is given up. Writes are bounded by the load deadline, or by the hard
+/// timeout where that is shorter. All futures may be dropped at any point: a dropped read frees its slot, a dropped invalidation is
+/// still published, a dropped put has an unknown outcome.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -48,11 +47,12 @@ const FAREWELL: Duration = Duration::from_secs(2);
 ///
 /// // The embedded backend stands for a Redis server, and this process for two machines.
 /// let hub = Hub::builder().build();
-/// let [here, there] = ["us-east-1", "eu-west-1"].map(|name| {
+/// let start = |name| {
 ///     let endpoint = Arc::new(hub.endpoint(name));
 ///     let ports = Ports::new(Arc::new(MemoryStores), endpoint.clone(), endpoint);
 ///     EdgeCache::builder(ports).node(name).namespace(&NAMES).start()
-/// });
+/// };
+/// let (here, there) = (start("us-east-1")?, start("eu-west-1")?);
 /// assert!(here.ready(Duration::from_secs(5)).await && there.ready(Duration::from_secs(5)).await);
 ///
 /// let key = NAMES.key(&[("id", &7)]);
@@ -72,6 +72,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct EdgeCache {
     engine: Arc<Engine>,
+    _handles: Arc<Handles>,
 }
 
 impl EdgeCache {
@@ -80,8 +81,11 @@ impl EdgeCache {
         EdgeCacheBuilder::new(ports)
     }
 
-    pub(crate) const fn over(engine: Arc<Engine>) -> Self {
-        Self { engine }
+    pub(crate) fn over(engine: Arc<Engine>) -> Self {
+        Self {
+            _handles: Arc::new(Handles(Arc::clone(&engine))),
+            engine,
+        }
     }
 
     /// Waits until every shard is followed, or `limit` has passed; tells which it was. Reads work before that, from
@@ -173,73 +177,6 @@ impl EdgeCache {
         self.read(key, options, Some(|| erase(loader))).await
     }
 
-    /// Many values at once, in the order asked.
-    ///
-    /// # Errors
-    /// As [`EdgeCache::get`], for the first key that fails.
-    pub async fn get_many<V: CacheValue>(
-        &self,
-        keys: &[Key<V>],
-    ) -> Result<Vec<Option<Fetched<V>>>, CacheError> {
-        self.read_many(keys, |_key| None).await
-    }
-
-    /// Many values at once, in the order asked, with one call of the loader for all that neither tier has. Keys that the
-    /// loader leaves out count as absent.
-    ///
-    /// A second call may follow for keys that another node was loading.
-    ///
-    /// # Errors
-    /// As [`EdgeCache::get_or_load`], for the first key that fails.
-    pub async fn get_or_load_many<V, E, F, L>(
-        &self,
-        keys: &[Key<V>],
-        loader: L,
-    ) -> Result<Vec<Option<Fetched<V>>>, CacheError>
-    where
-        V: CacheValue,
-        E: std::fmt::Display,
-        F: Future<Output = Result<HashMap<Key<V>, V>, E>> + Send + 'static,
-        L: Fn(Vec<Key<V>>) -> F + Send + Sync + 'static,
-    {
-        let by_raw: HashMap<CacheKey, Key<V>> =
-            keys.iter().map(|key| (key.raw().clone(), key.clone())).collect();
-        let bulk: BulkLoader = Arc::new(move |wanted| {
-            let typed = wanted.iter().filter_map(|raw| by_raw.get(raw).cloned()).collect();
-            let loading = loader(typed);
-            Box::pin(async move {
-                let values = loading
-                    .await
-                    .map_err(|error| Failure::Failed(Arc::from(error.to_string())))?;
-                Ok(values
-                    .into_iter()
-                    .map(|(key, value)| (key.raw().clone(), Arc::new(value) as Erased))
-                    .collect())
-            })
-        });
-        let gathering = Gathering::new(bulk);
-        self.read_many(keys, |key| Some(gathering.loader_of(key))).await
-    }
-
-    /// Loads keys into memory, for the start of a service; tells how many are there.
-    ///
-    /// # Errors
-    /// As [`EdgeCache::get_or_load_many`].
-    pub async fn warm<V, E, F, L>(&self, keys: &[Key<V>], loader: L) -> Result<usize, CacheError>
-    where
-        V: CacheValue,
-        E: std::fmt::Display,
-        F: Future<Output = Result<HashMap<Key<V>, V>, E>> + Send + 'static,
-        L: Fn(Vec<Key<V>>) -> F + Send + Sync + 'static,
-    {
-        Ok(self
-            .get_or_load_many(keys, loader)
-            .await?
-            .into_iter()
-            .flatten()
-            .count())
-    }
-
     /// Writes a value: to the shared store, then to this node's memory; every other node is told.
     ///
     /// # Errors
@@ -283,20 +220,6 @@ impl EdgeCache {
         self.put(key, Put::new(value).expecting(expected)).await
     }
 
-    /// Writes many values at once; each succeeds or fails alone, in the order given.
-    ///
-    /// # Errors
-    /// Only when the namespace is not registered; the rest is in the list.
-    pub async fn put_many<V: CacheValue>(
-        &self,
-        puts: Vec<(Key<V>, Put<V>)>,
-    ) -> Result<Vec<Result<Receipt, CacheError>>, CacheError> {
-        let puts = puts
-            .into_iter()
-            .map(|(key, put)| self.erased_put(&key, put, Options::default()));
-        Ok(self.engine.put_many(puts.collect::<Result<_, _>>()?).await)
-    }
-
     /// Drops a value everywhere. Never lost: what cannot be published now is published as soon as possible, and until
     /// then this node behaves as if it had been.
     ///
@@ -305,30 +228,6 @@ impl EdgeCache {
     pub async fn invalidate<V: CacheValue>(&self, key: &Key<V>) -> Result<Receipt, CacheError> {
         self.namespace(key)?;
         self.engine.invalidate(key.shard(), vec![key.raw().clone()]).await
-    }
-
-    /// Drops many values everywhere, with one write for each shard; the receipts are in the order of the keys.
-    ///
-    /// # Errors
-    /// As [`EdgeCache::invalidate`].
-    pub async fn invalidate_many<V: CacheValue>(&self, keys: &[Key<V>]) -> Result<Vec<Receipt>, CacheError> {
-        let mut by_shard = std::collections::BTreeMap::<_, Vec<usize>>::new();
-        for (index, key) in keys.iter().enumerate() {
-            self.namespace(key)?;
-            by_shard.entry(key.shard()).or_default().push(index);
-        }
-        let writes = by_shard.into_iter().map(|(shard, indices)| async move {
-            let raw = indices.iter().map(|index| keys[*index].raw().clone()).collect();
-            self.engine
-                .invalidate(shard, raw)
-                .await
-                .map(|receipt| (indices, receipt))
-        });
-        let mut receipts = vec![Receipt::Queued; keys.len()];
-        for (indices, receipt) in futures_util::future::try_join_all(writes).await? {
-            indices.into_iter().for_each(|index| receipts[index] = receipt);
-        }
-        Ok(receipts)
     }
 
     /// Drops every value that carries the tag, in constant time.
@@ -409,6 +308,32 @@ impl EdgeCache {
         self.engine.dispatcher.events(filter)
     }
 
+    /// Waits until this node has applied everything up to a write of whatever node, or `limit` has passed. Then what it reads is
+    /// not older than that write: a test, or a client that moves from node to node, reads its own writes anywhere. The event of
+    /// [`EdgeCache::publish`] counts for itself, not for what it touches.
+    ///
+    /// Nothing is believed because a receipt says so: its number is compared with what this node has applied, and its identity
+    /// with those of the last 512 events of its shard. Cancel-safe.
+    ///
+    /// ```
+    /// # use cache_core::Key;
+    /// # use edge_cache::{CacheError, CaughtUp, EdgeCache};
+    /// # use std::time::Duration;
+    /// async fn move_over(here: &EdgeCache, there: &EdgeCache, key: &Key<u64>) -> Result<(), CacheError> {
+    ///     let receipt = here.put(key, 2).await?;
+    ///     if there.caught_up(&receipt, Duration::from_secs(2)).await? == CaughtUp::Applied {
+    ///         assert_eq!(there.get(key).await?.as_deref(), Some(&2));
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// `Rejected` for a receipt of a write that was only queued, `Closed` when this node shuts down.
+    pub async fn caught_up(&self, receipt: &Receipt, limit: Duration) -> Result<CaughtUp, CacheError> {
+        self.engine.caught_up(receipt, limit).await
+    }
+
     /// What the cache did so far.
     pub fn stats(&self) -> Stats {
         self.engine.stats()
@@ -422,16 +347,7 @@ impl EdgeCache {
     /// Tries to publish what is still owed, ends all tasks and waits for them. Calls after this fail with `Closed`, or
     /// answer from memory until its lease runs out.
     pub async fn shutdown(&self) {
-        // Before the last look at what is owed: what comes after it is not promised any more.
-        self.engine.closing.store(true, Ordering::SeqCst);
-        if !self.engine.outbox().is_empty() {
-            // What cannot be paid within this time is bounded by the TTL of the records.
-            let _ = tokio::time::timeout(FAREWELL, self.engine.settle_debts()).await;
-        }
-        self.engine.stop.cancel();
-        self.engine.dispatcher.shutdown().await;
-        self.engine.tasks.close();
-        self.engine.tasks.wait().await;
+        self.engine.shutdown().await;
     }
 
     async fn read<V: CacheValue>(
@@ -459,49 +375,6 @@ impl EdgeCache {
             Look::Stale(answer) => self.fetch(key, options, loader, Some(answer)).await,
             Look::Miss => self.fetch(key, options, loader, None).await,
         }
-    }
-
-    async fn read_many<V: CacheValue>(
-        &self,
-        keys: &[Key<V>],
-        loader: impl Fn(&CacheKey) -> Option<ErasedLoader>,
-    ) -> Result<Vec<Option<Fetched<V>>>, CacheError> {
-        let engine = &self.engine;
-        let mut answers = Vec::with_capacity(keys.len());
-        let (mut missing, mut missed, mut stale) = (Vec::new(), Vec::new(), Vec::new());
-        for (index, key) in keys.iter().enumerate() {
-            let call = |loader| self.call(key, Options::default(), loader);
-            answers.push(match engine.look(self.namespace(key)?, key.raw(), key.shard()) {
-                Look::Hit(answer) => {
-                    if answer.entry.refresh_from != cache_core::Moment::FOREVER
-                        && let Some(loader) = loader(key.raw())
-                    {
-                        let call = call(Some(loader))?;
-                        engine.refresh_early(|| call, &answer);
-                    }
-                    answer.fetched()
-                }
-                Look::Stale(answer) => {
-                    let call = call(loader(key.raw()))?;
-                    stale.push(async move { (index, engine.fetch(call, Some(answer)).await) });
-                    None
-                }
-                Look::Miss => {
-                    missing.push(index);
-                    missed.push(call(None)?);
-                    None
-                }
-            });
-        }
-        let (fetched, refetched) = futures_util::future::join(
-            engine.fetch_many(missed, loader),
-            futures_util::future::join_all(stale),
-        )
-        .await;
-        for (index, answer) in missing.into_iter().zip(fetched).chain(refetched) {
-            answers[index] = answer?.and_then(crate::fetched::Answer::fetched);
-        }
-        Ok(answers)
     }
 
     async fn fetch<V: CacheValue>(
@@ -532,11 +405,15 @@ impl EdgeCache {
             .namespaces
             .iter()
             .position(|other| std::ptr::eq(other, namespace));
+        let mut policy = options.policy.unwrap_or(namespace.policy);
+        // What all nodes and all calls must agree on.
+        (policy.lane, policy.coherence) = (namespace.policy.lane, namespace.policy.coherence);
+        policy.outage_reads = namespace.policy.outage_reads;
         Ok(Call {
             namespace: index.unwrap_or_default(),
             key: key.raw().clone(),
             shard: key.shard(),
-            policy: options.policy.unwrap_or(namespace.policy),
+            policy,
             options,
             loader,
         })
@@ -550,7 +427,7 @@ impl EdgeCache {
     ) -> Result<ErasedPut, CacheError> {
         Ok(ErasedPut {
             call: self.call(key, options, None)?,
-            value: Arc::new(put.value),
+            value: Some(Arc::new(put.value)),
             ttl: put.ttl,
             loaded: None,
             tags: put.tags.into(),

@@ -38,7 +38,12 @@ impl Engine {
         let [critical, bulk] = Lane::ALL.map(|lane| self.raise(Shard::barriers(lane), barrier.clone()));
         let (critical, bulk) = futures_util::future::join(critical, bulk).await;
         match (critical?, bulk?) {
-            (published @ Receipt::Published { .. }, Receipt::Published { .. }) => Ok(published),
+            (
+                Receipt::Published {
+                    positions: critical, ..
+                },
+                Receipt::Published { positions: bulk, .. },
+            ) => Ok(Receipt::published(critical.first, Some(bulk.first))),
             _one_is_queued => Ok(Receipt::Queued),
         }
     }
@@ -50,10 +55,12 @@ impl Engine {
             owed: Some((shard, barrier.clone())),
         };
         match self.write(shard, Op::Raise(barrier.clone())).await {
-            Ok(Acknowledged { version, .. }) => {
+            Ok(Acknowledged {
+                version, position, ..
+            }) => {
                 debt.owed = None;
                 self.lane(shard).raised(&barrier, version.seq);
-                Ok(Receipt::Published { version })
+                Ok(Receipt::published(position, None))
             }
             Err(CacheError::Unavailable(_) | CacheError::Uncertain(_)) => {
                 drop(debt);

@@ -67,8 +67,35 @@ impl CacheError {
         Self::Uncertain(Arc::from(error.into()))
     }
 
+    /// Unavailable for this reason, which something else has caused.
+    pub(crate) fn unavailable_since(
+        message: &'static str,
+        cause: Option<Arc<dyn Error + Send + Sync>>,
+    ) -> Self {
+        Self::unavailable(Because { message, cause })
+    }
+
     pub(crate) fn rejected(message: impl Into<String>) -> Self {
         Self::Rejected(Arc::from(message.into()))
+    }
+}
+
+/// What is the matter, and what has caused it.
+#[derive(Debug)]
+struct Because {
+    message: &'static str,
+    cause: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl fmt::Display for Because {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message)
+    }
+}
+
+impl Error for Because {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.as_deref().map(|cause| cause as _)
     }
 }
 
@@ -97,6 +124,12 @@ impl Error for CacheError {
             Self::Load(source) => Some(source.as_ref()),
             Self::Conflict { .. } | Self::Rejected(_) | Self::Closed => None,
         }
+    }
+}
+
+impl From<crate::StartError> for CacheError {
+    fn from(error: crate::StartError) -> Self {
+        Self::rejected(error.to_string())
     }
 }
 

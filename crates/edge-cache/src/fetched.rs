@@ -40,6 +40,12 @@ pub enum Freshness {
         /// The value's age.
         at_most: Duration,
     },
+    /// Within its TTL, and served on purpose while the shared store is away ([`OutageReads::WithinTtl`](cache_core::OutageReads)):
+    /// what was published since is missing from it.
+    Unproven {
+        /// How long ago it was current, at most.
+        at_most: Duration,
+    },
     /// Expired or unproven, and served on purpose because a load failed, was too slow, or runs in the background.
     Stale {
         /// How long ago it was current, at most.
@@ -82,6 +88,7 @@ pub(crate) struct Answer {
 pub(crate) enum Promise {
     Current,
     WithinTtl,
+    Unproven,
     Stale,
 }
 
@@ -120,6 +127,7 @@ impl<V: CacheValue> Fetched<V> {
         match self.answer.promise {
             Promise::Current => Freshness::Current { at_most },
             Promise::WithinTtl => Freshness::WithinTtl { at_most },
+            Promise::Unproven => Freshness::Unproven { at_most },
             Promise::Stale => Freshness::Stale { at_most },
         }
     }

@@ -33,7 +33,7 @@ pub(crate) use self::together::run_together;
 const ATTEMPTS: u32 = 12;
 /// How long a read waits for a debt that is being paid, before it asks the source.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// Shortest and longest pause while another node loads.
+/// Shortest and longest pause while another node loads; the longest is a hundredth of the hard timeout where that is more.
 const POLL: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
 
 pub(crate) struct Fill {
@@ -46,6 +46,8 @@ pub(crate) struct Fill {
     /// What may stand in when the load fails.
     pub(crate) stale: Option<Answer>,
     pub(crate) newer_than: Seq,
+    /// Why the shared store did not answer, if it did not.
+    pub(crate) cause: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 /// What one attempt came to.
@@ -109,6 +111,7 @@ impl Fill {
         let deadline = self.deadline();
         let copy = self.engine.lane(self.call.shard).copy_to_ask(self.call.shard);
         let (mut from, mut attempts, mut pause) = (copy, 0, POLL.0);
+        let longest_pause = POLL.1.max(self.limit() / 100);
         loop {
             attempts += 1;
             let last = attempts > ATTEMPTS || self.engine.ports.clock.now() >= deadline;
@@ -122,9 +125,16 @@ impl Fill {
             match step {
                 Step::Again(copy) => from = copy,
                 Step::Wait(longest) => {
+                    if let Some(loader) = &self.call.loader {
+                        loader.waits();
+                    }
                     tokio::time::sleep(pause.min(longest)).await;
-                    pause = (pause * 2).min(POLL.1);
+                    pause = (pause * 2).min(longest_pause);
                     attempts -= 1;
+                    // A long wait outlives the lease under which a copy that may lag could be asked.
+                    if from == ReadFrom::Any {
+                        from = self.engine.lane(self.call.shard).copy_to_ask(self.call.shard);
+                    }
                 }
                 Step::Done(outcome) => {
                     self.namespace().local.finish(&self.call.key, self.ticket, None);
@@ -221,7 +231,11 @@ impl Fill {
         let read = engine.ports.shared.read(shard, &keys, from);
         let said = match timeout(self.patience(deadline), read).await {
             Ok(Ok(reply)) => heard(lane, shard, &probe, from, reply, 1).pop(),
-            _no_answer => None,
+            Ok(Err(error)) => {
+                self.cause = Some(Arc::new(error));
+                None
+            }
+            Err(_elapsed) => None,
         };
         self.hear(said.unwrap_or(Said::Nothing), deadline).await
     }
@@ -237,14 +251,20 @@ impl Fill {
     }
 
     /// How long the shared store may take to answer: with a loader at hand, half of what is left, so that a store that
-    /// hangs leaves the loader its turn.
+    /// hangs leaves the loader its turn. Never longer than an answer is worth anything.
     fn patience(&self, deadline: Moment) -> Duration {
-        let left = self.left(deadline);
+        let left = self.answer_by(deadline);
         if self.call.loader.is_some() {
             left / 2
         } else {
             left
         }
+    }
+
+    /// How long an answer of the shared store may take that this fetch cannot do without.
+    fn answer_by(&self, deadline: Moment) -> Duration {
+        let longest = self.engine.lane(self.call.shard).timing().deadline;
+        self.left(deadline).min(longest)
     }
 
     fn left(&self, deadline: Moment) -> Duration {

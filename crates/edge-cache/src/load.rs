@@ -12,6 +12,7 @@ use cache_core::{Entry, EntryValue, Tag, Version};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
+use crate::bulk::Seat;
 use crate::engine::Engine;
 use crate::reading::Call;
 use crate::stats::Count;
@@ -180,7 +181,7 @@ impl Engine {
     ) -> Result<ErasedLoad, LoadError> {
         let counters = &self.memory.namespaces[call.namespace].counters;
         counters.add(Count::Load);
-        let loading = AssertUnwindSafe(async { loader(previous).await }).catch_unwind();
+        let loading = AssertUnwindSafe(async { (loader.load)(previous).await }).catch_unwind();
         let answer = match tokio::time::timeout(limit, loading).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_panic)) => Err(LoadError::Panicked),
@@ -194,8 +195,37 @@ impl Engine {
 }
 
 /// A loader without its type. It may be called more than once: when an invalidation wins against its first answer.
-pub(crate) type ErasedLoader =
-    Arc<dyn Fn(Option<Arc<Entry>>) -> BoxFuture<'static, Result<ErasedLoad, LoadError>> + Send + Sync>;
+#[derive(Clone)]
+pub(crate) struct ErasedLoader {
+    load: Arc<Loading>,
+    /// Its place among keys that are loaded together.
+    seat: Option<Arc<Seat>>,
+}
+
+type Loading = dyn Fn(Option<Arc<Entry>>) -> BoxFuture<'static, Result<ErasedLoad, LoadError>> + Send + Sync;
+
+impl ErasedLoader {
+    /// A loader of one of many keys.
+    pub(crate) fn seated(
+        seat: Arc<Seat>,
+        load: impl Fn(Option<Arc<Entry>>) -> BoxFuture<'static, Result<ErasedLoad, LoadError>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        Self {
+            load: Arc::new(load),
+            seat: Some(seat),
+        }
+    }
+
+    /// Another node is loading the key: whoever loads other keys together with it need not wait for it.
+    pub(crate) fn waits(&self) {
+        if let Some(seat) = &self.seat {
+            seat.leave();
+        }
+    }
+}
 
 pub(crate) fn erase<V, T, E, F, L>(loader: L) -> ErasedLoader
 where
@@ -205,7 +235,7 @@ where
     F: Future<Output = Result<T, E>> + Send + 'static,
     L: Fn(LoadContext<V>) -> F + Send + Sync + 'static,
 {
-    Arc::new(move |previous| {
+    let load = move |previous| {
         let load = loader(LoadContext {
             previous,
             value: PhantomData,
@@ -227,5 +257,9 @@ where
             })
         }
         .boxed()
-    })
+    };
+    ErasedLoader {
+        load: Arc::new(load),
+        seat: None,
+    }
 }

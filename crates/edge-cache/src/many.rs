@@ -89,6 +89,7 @@ impl Engine {
                 begun: self.ports.clock.now(),
                 stale: None,
                 newer_than: Seq::ZERO,
+                cause: None,
             });
             Some(rendezvous)
         };

@@ -55,7 +55,8 @@ impl Options {
         self.l2 != TierUse::ReadWrite
     }
 
-    /// Uses this policy's lifetimes, timeouts and failure behaviour for the call. Lane and memory limits stay the namespace's.
+    /// Uses this policy's lifetimes, timeouts and failure behaviour for what the call loads, writes and waits for. Lane, coherence and memory
+    /// limits stay the namespace's, and so does how long what memory holds already may be served.
     #[must_use]
     pub const fn with_policy(mut self, policy: Policy) -> Self {
         self.policy = Some(policy);

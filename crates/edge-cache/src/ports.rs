@@ -39,6 +39,13 @@ impl Ports {
         }
     }
 
+    /// The same ports with another clock: a test's, for instance.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
     pub(crate) fn codec(&self, id: CodecId) -> Option<&dyn Codec> {
         self.codecs
             .iter()

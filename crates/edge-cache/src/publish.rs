@@ -28,9 +28,9 @@ impl Engine {
         let bytes = serde_json::to_vec(&event).map_err(|error| CacheError::rejected(error.to_string()))?;
         let resource = EVENTS.key(&[("resource", &event.resource)]);
         let shard = Shard::of(event.priority.lane(), resource.raw());
-        let Acknowledged { version, .. } = self.write(shard, Op::Announce(bytes.into())).await?;
+        let Acknowledged { position, .. } = self.write(shard, Op::Announce(bytes.into())).await?;
         self.published.fetch_add(1, Ordering::Relaxed);
-        Ok(Receipt::Published { version })
+        Ok(Receipt::published(position, None))
     }
 
     /// Fills in the versions at which the touched keys now stand.
@@ -78,7 +78,7 @@ impl Engine {
 
 fn published(receipt: Receipt) -> Result<Seq, CacheError> {
     match receipt {
-        Receipt::Published { version } => Ok(version.seq),
+        Receipt::Published { version, .. } => Ok(version.seq),
         Receipt::Queued => Err(CacheError::unavailable(
             "an invalidation that the event depends on could only be queued; it will be published, the event was not",
         )),

@@ -21,6 +21,8 @@ use crate::rendezvous::{FillOutcome, Rendezvous};
 use crate::stats::Count;
 use crate::{CacheError, LoadError};
 
+mod apart;
+
 /// A read that is under way.
 #[derive(Clone)]
 pub(crate) struct Call {
@@ -53,14 +55,16 @@ impl Engine {
         // Debts are asked for before what their payment changes: whoever pays drops the entry first, then the debt.
         let owing = self.owing();
         if owing && self.owes(shard, key) {
-            return Look::Miss;
+            return self.look_apart(namespace, key, shard);
         }
         let Some(entry) = namespace.local.read(key) else {
             return Look::Miss;
         };
         let lane = self.lane(shard);
+        if entry.generation != lane.generation(shard) {
+            return self.look_apart(namespace, key, shard);
+        }
         if (owing && self.owes_barrier_of(namespace, shard, &entry))
-            || entry.generation != lane.generation(shard)
             || !lane.barriers_allow(&entry, &namespace.barrier)
         {
             return Look::Miss;
@@ -86,10 +90,22 @@ impl Engine {
                 since,
             });
         }
+        if now < entry.fresh_until && self.serves_unproven(&namespace.policy, shard) {
+            let since = lease.back(lane.timing().lease);
+            return self.unproven(namespace, entry, now, since);
+        }
         if now >= entry.usable_until.max(entry.fresh_until) {
             return Look::Miss;
         }
         Look::Stale(self.stale(lane.timing().lease, lease, entry))
+    }
+
+    /// Whether memory holds the key's value and would serve it now, expiry and leases aside.
+    pub(crate) fn holds(&self, namespace: &NamespaceState, key: &CacheKey, shard: Shard) -> bool {
+        let resident = namespace.local.read(key);
+        resident.is_some_and(|entry| {
+            entry.value.is_some() && entry.generation == self.lane(shard).generation(shard)
+        })
     }
 
     /// Has this hit compared with the log later. What is bounded by its TTL alone promises nothing that could be checked.
@@ -244,6 +260,9 @@ impl Engine {
             let (rendezvous, joined) = self.enter(call, stale, Seq::ZERO);
             if joined {
                 counters.add(Count::Join);
+                if let Some(loader) = &call.loader {
+                    loader.waits();
+                }
             }
             let Ok(outcome) = tokio::time::timeout(left, rendezvous.wait(&self.tasks)).await else {
                 break;
@@ -279,10 +298,10 @@ impl Engine {
         })
     }
 
-    /// How long one fetch may take.
+    /// How long one fetch may take: as long as its loader, which may be longer than any answer of the shared store is worth.
     pub(crate) fn limit(&self, call: &Call) -> Duration {
         let deadline = self.lane(call.shard).timing().deadline;
-        call.policy.hard_timeout.min(deadline)
+        call.policy.hard_timeout.unwrap_or(deadline)
     }
 
     /// Lets a refresh run to its end whoever waits for it; starts one unless one is under way. Records up to `newer_than` count as missing.
@@ -317,6 +336,7 @@ impl Engine {
                     begun: self.ports.clock.now(),
                     stale: stale.cloned(),
                     newer_than,
+                    cause: None,
                 };
                 rendezvous.begin(self.holding.of(fill.run()), &self.tasks);
                 (rendezvous, false)
@@ -345,7 +365,8 @@ impl Engine {
         let probe = lane.probe(call.shard);
         let flight = Flight {
             generation: (probe.era << 32) ^ lane.epoch(),
-            join_until: probe.sent + lane.timing().deadline,
+            // A load that takes longer is joined all the same: what it is stored with, or its age, tells what it may lack.
+            join_until: probe.sent + lane.timing().deadline.max(self.limit(call)),
             rendezvous: Arc::clone(rendezvous) as _,
         };
         let flight = if call.options.is_private() {
@@ -362,15 +383,15 @@ impl Engine {
             Kind::TtlOnly => (Promise::WithinTtl, entry.born),
             Kind::EventDriven => {
                 let timing = self.lane(call.shard).timing();
-                // Who joins a fetch counts the time since it began; and the shared store may have answered from a copy
-                // that lags, though never by more than a lease when it was asked.
-                let before = if joined { timing.deadline } else { Duration::ZERO };
-                let lag = if tier == Tier::Source {
-                    Duration::ZERO
-                } else {
-                    timing.lease
+                let since = match tier {
+                    // What was loaded lacks nothing that was published before its load began.
+                    Tier::Source => started.min(entry.born),
+                    // The shared store may have answered from a copy that lags, though never by more than a lease when it was
+                    // asked; and who joined may have come after that, by as long as its answer may have taken.
+                    Tier::L1 | Tier::L2 if joined => started.back(timing.deadline + timing.lease),
+                    Tier::L1 | Tier::L2 => started.back(timing.lease),
                 };
-                (Promise::Current, started.back(before + lag))
+                (Promise::Current, since)
             }
         };
         Answer {
@@ -385,6 +406,10 @@ impl Engine {
     /// Starts a refresh in the background when a hit is late in its life.
     #[inline]
     pub(crate) fn refresh_early(self: &Arc<Self>, call: impl FnOnce() -> Call, hit: &Answer) {
+        // Without the shared store, a refresh could only take the value out of memory.
+        if matches!(hit.promise, Promise::Unproven) {
+            return;
+        }
         let (entry, due) = (&hit.entry, hit.entry.refresh_from);
         if due < self.ports.clock.ceiling(due) && !entry.refreshing.swap(true, Ordering::AcqRel) {
             self.refresh_behind(&call(), hit, entry.version.seq);

@@ -37,6 +37,8 @@ pub struct NamespaceStats {
     pub joins: u64,
     /// Reads answered with a value that was stale on purpose.
     pub stale_served: u64,
+    /// Memory hits served within their TTL while the shared store was away; counted in [`NamespaceStats::l1_hits`] as well.
+    pub unproven: u64,
     /// Values returned without being kept, since they could not be stored safely.
     pub uncached: u64,
     /// Records that could not be used: damaged, or of another format or schema.
@@ -106,6 +108,7 @@ impl Stats {
             sum.load_failures += one.load_failures;
             sum.joins += one.joins;
             sum.stale_served += one.stale_served;
+            sum.unproven += one.unproven;
             sum.uncached += one.uncached;
             sum.unusable += one.unusable;
             sum.barred += one.barred;
@@ -131,6 +134,7 @@ pub(crate) enum Count {
     LoadFailure,
     Join,
     StaleServed,
+    Unproven,
     Uncached,
     Unusable,
     Barred,
@@ -188,6 +192,7 @@ impl Counters {
             load_failures: of(Count::LoadFailure),
             joins: of(Count::Join),
             stale_served: of(Count::StaleServed),
+            unproven: of(Count::Unproven),
             uncached: of(Count::Uncached),
             unusable: of(Count::Unusable),
             barred: of(Count::Barred),

@@ -7,19 +7,18 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cache_core::{
-    BarrierStamp, Begun, Change, EventId, Expect, Finished, Moment, OfflineWrites, Op, ReadFrom, Replacement,
-    Seq, Shard, Tag, Ticket, Version, Write, Written,
+    BarrierStamp, Begun, Change, EntryValue, EventId, Expect, Finished, Moment, OfflineWrites, Op, Position,
+    ReadFrom, Replacement, Seq, Shard, Tag, Ticket, Version, Write, Written,
 };
 use event_bus::{Source, Verdict, barrier_keys};
 use tokio::time::timeout;
 
-use crate::CacheError;
 use crate::engine::Engine;
 use crate::entries::{Basis, Opened, Sealing, make_entry, open_body, seal_value};
 use crate::load::{ErasedLoader, ErasedOutcome};
 use crate::reading::{Call, unshared};
 use crate::stats::Count;
-use crate::value::Erased;
+use crate::{CacheError, LoadError, Receipt};
 
 /// Times a refresh, or the end of a value's freshness, starts over when somebody else writes in between.
 const REFRESH_ATTEMPTS: u32 = 32;
@@ -73,33 +72,11 @@ impl<V> Put<V> {
     }
 }
 
-/// What became of a write.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Receipt {
-    /// Every node hears of it within the stated bound.
-    Published {
-        /// The version it has.
-        version: Version,
-    },
-    /// The shared store cannot be reached. This node already behaves as if it had happened; it is published as soon as
-    /// possible. A node that shuts down tries for two seconds, and what it still owes then is bounded by the TTL alone.
-    Queued,
-}
-
-impl Receipt {
-    /// The version, once published.
-    pub const fn version(&self) -> Option<Version> {
-        match self {
-            Self::Published { version } => Some(*version),
-            Self::Queued => None,
-        }
-    }
-}
-
 /// A write that the shared store has taken.
 #[derive(Clone, Copy)]
 pub(crate) struct Acknowledged {
     pub(crate) version: Version,
+    pub(crate) position: Position,
     /// The shard's generation when the write was sent.
     pub(crate) generation: u64,
 }
@@ -107,7 +84,7 @@ pub(crate) struct Acknowledged {
 /// A value to be written, without its type.
 pub(crate) struct ErasedPut {
     pub(crate) call: Call,
-    pub(crate) value: Erased,
+    pub(crate) value: EntryValue,
     pub(crate) ttl: Option<Duration>,
     /// How far barriers were known, and when, as the load began that found the value, if one did: a tag may have been
     /// invalidated since.
@@ -131,7 +108,7 @@ impl Engine {
             }
             let left = deadline.since(self.ports.clock.now());
             if left.is_zero() || !lane.followed(shard, left).await {
-                return Err(CacheError::unavailable("the shard is not being followed"));
+                return Err(self.not_followed(shard));
             }
             let probe = lane.probe(shard);
             let Some(lineage) = probe.lineage else { continue };
@@ -156,6 +133,12 @@ impl Engine {
                     let version = Version { lineage, seq: as_of };
                     return Ok(Acknowledged {
                         version,
+                        position: Position {
+                            shard,
+                            lineage,
+                            seq: as_of,
+                            id,
+                        },
                         generation: probe.generation,
                     });
                 }
@@ -171,6 +154,10 @@ impl Engine {
         }
     }
 
+    fn not_followed(&self, shard: Shard) -> CacheError {
+        CacheError::unavailable_since("the shard is not being followed", self.lane(shard).cause())
+    }
+
     pub(crate) async fn put(self: &Arc<Self>, put: ErasedPut) -> Result<Receipt, CacheError> {
         if !put.call.options.l2.writes() {
             return Err(CacheError::rejected(
@@ -182,7 +169,7 @@ impl Engine {
         let lane = self.lane(shard);
         // Without the barriers' history the value could not be told from one that a barrier has killed; and what is still
         // owed would kill it when it is paid.
-        let deadline = self.ports.clock.now() + self.limit(&put.call);
+        let deadline = self.ports.clock.now() + self.limit(&put.call).min(lane.timing().deadline);
         let left = || deadline.since(self.ports.clock.now());
         let barriers = barrier_keys(&namespace.barrier, &put.tags);
         let known = lane.followed(Shard::barriers(shard.lane()), left()).await
@@ -195,7 +182,7 @@ impl Engine {
             &self.ports,
             &policy,
             Sealing {
-                value: Some(put.value),
+                value: put.value,
                 ttl,
                 age: now.since(born),
                 tags: put.tags,
@@ -214,24 +201,18 @@ impl Engine {
         let written = if known {
             self.write_until(deadline, shard, Op::Change(vec![change])).await
         } else {
-            Err(CacheError::unavailable(
+            Err(CacheError::unavailable_since(
                 "the shared store cannot be reached: barriers are not followed, or an older invalidation is still queued",
+                lane.cause(),
             ))
         };
         match written {
             Ok(acknowledged) => {
                 namespace.counters.add(Count::Put);
                 place.keep(acknowledged, opened, life, sent);
-                Ok(Receipt::Published {
-                    version: acknowledged.version,
-                })
+                Ok(Receipt::published(acknowledged.position, None))
             }
-            Err(CacheError::Unavailable(_))
-                if policy.offline_writes == OfflineWrites::Queue && put.expect == Expect::Any =>
-            {
-                self.owe_keys(shard, vec![key]);
-                self.queued()
-            }
+            Err(error @ CacheError::Unavailable(_)) => self.offline(&put.call, put.expect, error),
             Err(error) => {
                 if matches!(error, CacheError::Conflict { .. }) {
                     namespace.counters.add(Count::Conflict);
@@ -241,9 +222,18 @@ impl Engine {
         }
     }
 
-    /// Puts many values at once; each succeeds or fails alone.
-    pub(crate) async fn put_many(self: &Arc<Self>, puts: Vec<ErasedPut>) -> Vec<Result<Receipt, CacheError>> {
-        futures_util::future::join_all(puts.into_iter().map(|put| self.put(put))).await
+    /// What becomes of a put that the shared store cannot be asked for, as the policy says.
+    pub(crate) fn offline(
+        &self,
+        call: &Call,
+        expect: Expect,
+        error: CacheError,
+    ) -> Result<Receipt, CacheError> {
+        if call.policy.offline_writes != OfflineWrites::Queue || expect != Expect::Any {
+            return Err(error);
+        }
+        self.owe_keys(call.shard, vec![call.key.clone()]);
+        self.queued()
     }
 
     /// Invalidates keys of one shard. What cannot be published now is owed; a caller that goes away before the
@@ -265,11 +255,13 @@ impl Engine {
             propagation: cache_core::Propagation::Invalidate,
         });
         match self.write(shard, Op::Change(changes.collect())).await {
-            Ok(Acknowledged { version, .. }) => {
+            Ok(Acknowledged {
+                version, position, ..
+            }) => {
                 for key in std::mem::take(&mut debt.keys) {
                     self.invalidated(&key, version.seq);
                 }
-                Ok(Receipt::Published { version })
+                Ok(Receipt::published(position, None))
             }
             Err(CacheError::Unavailable(_) | CacheError::Uncertain(_)) => {
                 drop(debt);
@@ -299,10 +291,21 @@ impl Engine {
         }
         self.owe(|outbox| keys.iter().for_each(|key| outbox.owe_key(shard, key.clone())));
         for key in &keys {
-            if let Some(namespace) = self.memory.find(key.namespace()) {
-                // No number is known yet; this only closes a fetch under way to readers from now on.
-                namespace.local.supersede(key, Seq::ZERO, Replacement::None);
-            }
+            // No number is known yet. This closes a fetch under way to readers from now on, and takes out, or keeps out, what was
+            // loaded past the shared store: that has no number either.
+            self.supersede_unnumbered(key, Seq::ZERO.next());
+        }
+    }
+
+    /// What was loaded of this key could not be stored, and may be newer than what others store.
+    pub(crate) fn owe_load(&self, shard: Shard, key: &cache_core::CacheKey) {
+        self.owe(|outbox| outbox.owe_key(shard, key.clone()));
+        self.supersede_unnumbered(key, Seq::ZERO);
+    }
+
+    fn supersede_unnumbered(&self, key: &cache_core::CacheKey, seq: Seq) {
+        if let Some(namespace) = self.memory.find(key.namespace()) {
+            namespace.local.supersede(key, seq, Replacement::None);
         }
     }
 
@@ -350,9 +353,11 @@ impl Engine {
                 propagation: cache_core::Propagation::Invalidate,
             };
             match self.write(shard, Op::Change(vec![change])).await {
-                Ok(Acknowledged { version, .. }) => {
+                Ok(Acknowledged {
+                    version, position, ..
+                }) => {
                     self.invalidated(&call.key, version.seq);
-                    return Ok(Receipt::Published { version });
+                    return Ok(Receipt::published(position, None));
                 }
                 Err(CacheError::Conflict { .. }) => {}
                 Err(error) => return Err(error),
@@ -375,16 +380,24 @@ impl Engine {
             };
             let (asked, stamp) = (self.ports.clock.now(), self.lane(call.shard).stamp());
             let load = self
-                .ask_source(&call, &loader, None, call.policy.hard_timeout)
+                .ask_source(&call, &loader, None, self.limit(&call))
                 .await
                 .map_err(|error| CacheError::Load(Arc::new(error)))?;
-            let ErasedOutcome::Value(value) = load.outcome else {
-                return self.invalidate(call.shard, vec![call.key.clone()]).await;
+            let (value, ttl) = match load.outcome {
+                ErasedOutcome::Value(value) => (Some(value), load.ttl),
+                ErasedOutcome::Absent => (None, load.ttl.or(call.policy.negative_ttl)),
+                ErasedOutcome::NotModified => {
+                    return Err(CacheError::Load(Arc::new(LoadError::NothingToKeep)));
+                }
             };
+            if value.is_none() && ttl.is_none() {
+                // Absence that is not to be remembered.
+                return self.invalidate(call.shard, vec![call.key.clone()]).await;
+            }
             let put = ErasedPut {
                 call: call.clone(),
                 value,
-                ttl: load.ttl,
+                ttl,
                 loaded: Some((stamp, asked)),
                 tags: load.tags,
                 expect: Expect::Version(version),
@@ -430,7 +443,7 @@ impl Engine {
             }
             let left = deadline.since(self.ports.clock.now());
             if left.is_zero() || !lane.followed(call.shard, left).await {
-                return Err(CacheError::unavailable("the shard is not being followed"));
+                return Err(self.not_followed(call.shard));
             }
             let probe = lane.probe(call.shard);
             let keys = [call.key.clone()];

@@ -30,6 +30,44 @@ async fn a_node_starts_while_its_server_is_away_and_joins_when_it_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn caches_that_are_dropped_without_a_shutdown_leave_no_connection_open() {
+    let server = Server::start().await;
+    let open = async || server.text(&["CLIENT", "LIST"]).await.lines().count();
+    let alone = open().await;
+    let nodes = futures_util::future::join_all((0..5).map(|_| warm(server.settings()))).await;
+    for (id, node) in (0..).zip(&nodes) {
+        node.put(&key(id), id).await.expect("put");
+    }
+    assert!(
+        open().await >= alone + 5 * 3,
+        "lanes and requests have connections of their own"
+    );
+    drop(nodes);
+    eventually("all of them are closed", PATIENCE, async || open().await <= alone).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_a_server_that_is_away_names_its_address_and_the_cause() {
+    let port = {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        listener.local_addr().expect("a bound address").port()
+    };
+    let node = cold(Settings::at("127.0.0.1", port).with_prefix("test"));
+    eventually("the error tells all", PATIENCE, async || {
+        let error = node.get(&key(1)).await.expect_err("nobody listens there");
+        let mut words = error.to_string();
+        let mut cause = std::error::Error::source(&error);
+        while let Some(error) = cause {
+            words = format!("{words}: {error}");
+            cause = error.source();
+        }
+        words.contains("refused") && words.contains(&format!("127.0.0.1:{port}"))
+    })
+    .await;
+    node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_killed_and_comes_back_empty_is_taken_over() {
     let mut pair = Pair::start().await;
     pair.share(0..20).await;

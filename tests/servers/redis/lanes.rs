@@ -39,7 +39,8 @@ async fn node(settings: Settings) -> EdgeCache {
         .timing(TIMING)
         .namespace(&BULKY)
         .namespace(&URGENT)
-        .start();
+        .start()
+        .expect("a right setup");
     assert!(
         node.ready(PATIENCE).await,
         "a node over a healthy server becomes ready"

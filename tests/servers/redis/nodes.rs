@@ -59,6 +59,7 @@ fn cold_by(mut settings: Settings, rules: Rules, clock: Arc<dyn Clock>) -> EdgeC
         .rules(rules)
         .namespace(&NUMBERS)
         .start()
+        .expect("a right setup")
 }
 
 /// A cache that follows every shard.

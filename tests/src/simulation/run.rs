@@ -24,9 +24,7 @@ pub(super) const CRITICAL: Namespace<u64> = Namespace::new("critical", POLICY.wi
 /// The same, in the other lane, and with events that carry them.
 pub(super) const BULK: Namespace<u64> = Namespace::new("bulk", POLICY.with_propagation(Propagation::Value));
 
-const POLICY: Policy = Policy::event_driven(Duration::from_secs(5))
-    .with_l1_ttl(Duration::from_secs(4))
-    .with_timeouts(None, Duration::from_millis(400));
+const POLICY: Policy = Policy::event_driven(Duration::from_secs(5)).with_l1_ttl(Duration::from_secs(4));
 
 pub(super) const TAG: &str = "tagged";
 

@@ -216,7 +216,7 @@ impl Truth {
         *newest = value.max(*newest);
         let understated = match answer.freshness() {
             Freshness::Current { at_most } => missed.is_some_and(|at| now.since(at) > at_most + GRAIN),
-            Freshness::WithinTtl { .. } | Freshness::Stale { .. } => false,
+            Freshness::WithinTtl { .. } | Freshness::Unproven { .. } | Freshness::Stale { .. } => false,
         };
         let breaches = [
             (Breach::OwnWrite, value < read.known.own),

@@ -60,7 +60,9 @@ pub(crate) async fn node_with(
     let tier = Arc::new(RedisTier::new(settings.clone()).expect("right settings"));
     let (sender, superseded) = unbounded_channel();
     let ports = Ports::new(Arc::new(Watched(watched, sender)), tier.clone(), tier);
-    let cache = register(EdgeCache::builder(ports)).start();
+    let cache = register(EdgeCache::builder(ports))
+        .start()
+        .expect("a right setup");
     assert!(cache.ready(Duration::from_secs(20)).await, "the server is well");
     Node { cache, superseded }
 }

@@ -1,14 +1,15 @@
 //! What a fetch answers when the shared store cannot be used for its key, or the loader has failed.
 //!
-//! Nothing that was loaded is kept, here or elsewhere.
+//! Nothing that was loaded is kept, here or elsewhere, unless the policy has memory serve what is within its TTL.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cache_core::{BarrierStamp, Entry, EntryValue, Moment, Seq, Version};
 use event_bus::Rule;
 
 use super::{Fill, Step};
-use crate::entries::throttled;
+use crate::entries::{Basis, Sealing, make_entry, seal_value, throttled};
 use crate::fetched::{Answer, Promise};
 use crate::rendezvous::FillOutcome;
 use crate::stats::Count;
@@ -53,10 +54,71 @@ impl Fill {
         };
         Step::Done(match reason {
             Reason::AskedFor => self.uncached(value, load.tags, stamp, asked),
-            Reason::Owed | Reason::Unavailable | Reason::Restless => {
-                self.unsaved(value, load.tags, stamp, asked)
-            }
+            Reason::Restless => self.unsaved(value, load.tags, stamp, asked),
+            Reason::Owed | Reason::Unavailable => match self.lasts(&value, load.ttl) {
+                Some(ttl) => self.kept_apart(value, ttl, load.tags, stamp, asked),
+                None => self.unsaved(value, load.tags, stamp, asked),
+            },
         })
+    }
+
+    /// How long memory may serve what was loaded past the shared store, if it may.
+    pub(super) fn lasts(&self, value: &EntryValue, ttl: Option<Duration>) -> Option<Duration> {
+        let policy = &self.call.policy;
+        let ttl = match value {
+            Some(_) => ttl.unwrap_or(policy.l2_ttl),
+            None => ttl.or(policy.negative_ttl)?,
+        };
+        let options = &self.call.options;
+        let kept =
+            options.l1.writes() && !options.is_private() && self.engine.keeps_apart(policy, self.call.shard);
+        kept.then_some(ttl)
+    }
+
+    /// What was loaded past the shared store, kept in this node's memory within its TTL and apart from what the store has.
+    pub(super) fn kept_apart(
+        &self,
+        value: EntryValue,
+        ttl: Duration,
+        tags: Arc<[cache_core::Tag]>,
+        stamp: BarrierStamp,
+        asked: Moment,
+    ) -> FillOutcome {
+        let (engine, shard) = (&self.engine, self.call.shard);
+        // Taken before the debt: its payment may flush the shard.
+        let (now, generation) = (engine.ports.clock.now(), engine.generation_apart(shard));
+        let sealing = Sealing {
+            value: value.clone(),
+            ttl,
+            age: now.since(asked),
+            tags: Arc::clone(&tags),
+            stamp,
+        };
+        let sealed = seal_value(self.namespace(), &engine.ports, &self.call.policy, sealing);
+        let outcome = self.unsaved(value, tags, stamp, asked);
+        let Ok((record, opened)) = sealed else {
+            return outcome;
+        };
+        let basis = Basis {
+            now,
+            version: Version::default(),
+            as_of: Seq::ZERO,
+            generation,
+            remaining: record.ttl,
+        };
+        let key = &self.call.key;
+        let entry = make_entry(
+            &engine.ports,
+            &self.call.policy,
+            key.as_str().len(),
+            opened,
+            &basis,
+        );
+        // Whatever superseded the key meanwhile keeps it out.
+        self.namespace()
+            .local
+            .finish(key, self.ticket, Some(Arc::new(entry)));
+        outcome
     }
 
     /// What was loaded could not be stored, and may be newer than what the store holds or will be given by a slower
@@ -74,7 +136,7 @@ impl Fill {
             .rules()
             .hold(Rule::UnsavedLoadsAreOwed);
         if owed && self.call.policy.coherence == cache_core::Coherence::EventDriven {
-            self.engine.owe_keys(self.call.shard, vec![self.call.key.clone()]);
+            self.engine.owe_load(self.call.shard, &self.call.key);
         }
         self.uncached(value, tags, stamp, asked)
     }
@@ -109,8 +171,10 @@ impl Fill {
     }
 
     fn failed_store(&self) -> FillOutcome {
-        FillOutcome::Failed(CacheError::unavailable(
+        let lane = self.engine.lane(self.call.shard);
+        FillOutcome::Failed(CacheError::unavailable_since(
             "the shared store does not answer, and there is no loader",
+            self.cause.clone().or_else(|| lane.cause()),
         ))
     }
 

@@ -50,9 +50,16 @@ impl Fill {
             lease.token,
             self.left(deadline),
         );
-        let Ok(Ok(reply)) = timeout(self.patience(deadline), begin).await else {
-            drop(lease);
-            return self.direct(deadline, Reason::Unavailable).await;
+        let reply = match timeout(self.patience(deadline), begin).await {
+            Ok(Ok(reply)) => reply,
+            failed_or_late => {
+                self.cause = failed_or_late
+                    .ok()
+                    .and_then(Result::err)
+                    .map(|error| Arc::new(error) as _);
+                drop(lease);
+                return self.direct(deadline, Reason::Unavailable).await;
+            }
         };
         lease.held = matches!(reply.answer, Some(FillBegun::Lease));
         match lane.observe(shard, &probe, Source::Primary, reply.server, reply.head) {
@@ -97,7 +104,7 @@ impl Fill {
         };
         let ttl = match &value {
             Some(_) => Some(load.ttl.unwrap_or(policy.l2_ttl)),
-            None => policy.negative_ttl,
+            None => load.ttl.or(policy.negative_ttl),
         };
         let Some(ttl) = ttl.filter(|_| self.call.options.l2.writes()) else {
             return Step::Done(self.uncached(value, tags, lease.stamp, asked));
@@ -138,9 +145,13 @@ impl Fill {
                 .ports
                 .shared
                 .commit_fill(shard, &self.call.key, lease.lineage, lease.token, Some(record));
-        let reply = timeout(self.left(deadline), commit).await;
+        let reply = timeout(self.answer_by(deadline), commit).await;
         let Ok(Ok(reply)) = reply else {
-            return Step::Done(self.unsaved(opened.value, opened.envelope.tags, lease.stamp, asked));
+            let (value, tags, ttl) = (opened.value, opened.envelope.tags, life - opened.envelope.grace);
+            return Step::Done(match self.lasts(&value, Some(ttl)) {
+                Some(ttl) => self.kept_apart(value, ttl, tags, lease.stamp, asked),
+                None => self.unsaved(value, tags, lease.stamp, asked),
+            });
         };
         lease.held = false;
         let verdict = lane.observe(shard, &probe, Source::Primary, reply.server, reply.head);
@@ -168,8 +179,10 @@ impl Fill {
                     Tier::Source,
                 )
             }
-            // An invalidation won: what was loaded may be older than it.
-            (Some(FillCommitted::Rejected) | None, _) if engine.ports.clock.now() < deadline => {
+            // An invalidation won: what was loaded may be older than it. It is loaded once more where there is time for that.
+            (Some(FillCommitted::Rejected) | None, _)
+                if engine.ports.clock.now() + sent.since(asked) < deadline =>
+            {
                 Step::Again(ReadFrom::Primary)
             }
             _unknown_or_too_late => {

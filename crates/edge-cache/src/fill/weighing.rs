@@ -126,7 +126,7 @@ impl Fill {
         let lane = self.engine.lane(shard);
         let probe = lane.probe(shard);
         let reply = timeout(
-            self.left(deadline),
+            self.answer_by(deadline),
             self.engine.ports.shared.read(shard, barriers, ReadFrom::Primary),
         )
         .await;

@@ -187,8 +187,9 @@ impl Fleet {
         } else {
             builder
         };
-        let cache =
-            Marketplace::register_with(builder, |class, policy| adapted(class, policy, &settings)).start();
+        let cache = Marketplace::register_with(builder, |class, policy| adapted(class, policy, &settings))
+            .start()
+            .map_err(|error| error.to_string())?;
         let market = Marketplace::with_settings(cache, self.records.clone(), market(&settings, region)?);
         Ok(Node {
             name,

@@ -76,7 +76,9 @@ impl Market {
         let mut ports = Ports::new(Arc::new(MemoryStores), end.clone(), end);
         let codec = Arc::new(Counting::default());
         ports.codecs = vec![codec.clone()];
-        let cache = Marketplace::register(EdgeCache::builder(ports)).start();
+        let cache = Marketplace::register(EdgeCache::builder(ports))
+            .start()
+            .expect("a right setup");
         assert!(cache.ready(Duration::from_secs(30)).await);
         Self {
             node: Marketplace::new(cache, records),

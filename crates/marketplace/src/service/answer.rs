@@ -103,13 +103,14 @@ impl Trail {
 
 /// The weaker promise, with the longer span of the two: what holds for both.
 fn weaker(one: Freshness, other: Freshness) -> Freshness {
-    use Freshness::{Current, Stale, WithinTtl};
+    use Freshness::{Current, Stale, Unproven, WithinTtl};
     let span = |freshness| match freshness {
-        Current { at_most } | WithinTtl { at_most } | Stale { at_most } => at_most,
+        Current { at_most } | WithinTtl { at_most } | Unproven { at_most } | Stale { at_most } => at_most,
     };
     let at_most = span(one).max(span(other));
     match (one, other) {
         (Stale { .. }, _) | (_, Stale { .. }) => Stale { at_most },
+        (Unproven { .. }, _) | (_, Unproven { .. }) => Unproven { at_most },
         (WithinTtl { .. }, _) | (_, WithinTtl { .. }) => WithinTtl { at_most },
         (Current { .. }, Current { .. }) => Current { at_most },
     }

@@ -62,8 +62,8 @@ type Failure = Box<dyn Error + Send + Sync>;
 /// use edge_cache::{EdgeCache, Ports};
 /// use marketplace::{Marketplace, Records, SearchFilter};
 ///
-/// async fn cheapest(ports: Ports, records: Records) -> Result<(), marketplace::MarketError> {
-///     let cache = Marketplace::register(EdgeCache::builder(ports)).node("us-east-1").start();
+/// async fn cheapest(ports: Ports, records: Records) -> Result<(), Box<dyn std::error::Error>> {
+///     let cache = Marketplace::register(EdgeCache::builder(ports)).node("us-east-1").start()?;
 ///     let market = Marketplace::new(cache, records);
 ///     let found = market.cheapest_gpus(10, SearchFilter::default()).await?;
 ///     println!("{} GPUs, {:?}, from {} cached values", found.value.len(), found.freshness, found.reads.len());

@@ -69,7 +69,7 @@ impl Marketplace {
     /// Drops what stands under a key, now or as soon as the shared store can be reached.
     pub(super) async fn dropped<V: CacheValue>(&self, key: &Key<V>) -> Rewritten<V> {
         let told = match self.cache().invalidate(key).await {
-            Ok(Receipt::Published { version }) => Told::At(version),
+            Ok(Receipt::Published { version, .. }) => Told::At(version),
             Ok(Receipt::Queued) | Err(_) => Told::Queued,
         };
         Rewritten {

@@ -76,7 +76,10 @@ impl Contender for TypedApi {
 async fn node(hub: &Hub, name: &str) -> EdgeCache {
     let endpoint = Arc::new(hub.endpoint(name));
     let ports = Ports::new(Arc::new(MemoryStores), endpoint.clone(), endpoint);
-    let cache = EdgeCache::builder(ports).namespace(&VALUES).start();
+    let cache = EdgeCache::builder(ports)
+        .namespace(&VALUES)
+        .start()
+        .expect("a right setup");
     let ready = cache.ready(Duration::from_secs(60)).await;
     assert!(ready, "the node does not become ready");
     cache

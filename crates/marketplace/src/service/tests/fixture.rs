@@ -72,7 +72,8 @@ impl Market {
         ports.clock = self.time.clone();
         let cache = Marketplace::register(EdgeCache::builder(ports))
             .node(name)
-            .start();
+            .start()
+            .expect("a right setup");
         assert!(
             cache.ready(Duration::from_secs(5)).await,
             "{name} follows every shard"
