@@ -2,20 +2,42 @@
 //!
 //! Who is served is decided by the order of posting among those who pay enough; what is granted, by the booking store.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::{MutexGuard, PoisonError};
 
 use cache_core::EventKind;
 
+use super::groups::on_shelf;
 use super::news::News;
 use super::refusals::{Refusal, admitted_price};
 use super::spread::Announcement;
 use super::{Effects, MarketError, Marketplace, TimedQuote};
 use crate::bids::{Bid, NewBid};
-use crate::shelf::{SearchFilter, ShelfKey};
+use crate::shelf::{Availability, ShelfKey};
 use crate::{BidId, BookingOutcome, IdempotencyKey, Interval, NewBooking, UserId};
 
 /// Times a booking whose answer was lost is asked for again before the bid is left for good.
 const REPEATS: usize = 3;
+
+/// Candidates looked up for one bid: each that is taken meanwhile costs an attempt, and few are.
+const CANDIDATES: usize = 16;
+
+/// An attempt to serve a bid whose end is not known.
+#[derive(Debug, Clone)]
+pub(super) struct Begun {
+    bid: Bid,
+    wanted: NewBooking,
+}
+
+/// How an attempt to serve a bid has ended.
+enum Attempt {
+    /// With a booking.
+    Served(BookingOutcome),
+    /// With none, and this node makes the next one.
+    Failed,
+    /// Another node makes it, or the next round.
+    Left,
+}
 
 impl Marketplace {
     /// Posts a bid: it waits for a GPU of a shelf that costs no more, until its deadline.
@@ -36,14 +58,7 @@ impl Marketplace {
         if until <= now {
             return Err(Refusal::DeadlineOver { until, now }.into());
         }
-        let longest = self.core.settings.longest_booking;
-        let asked = request.length;
-        if asked > longest {
-            return Err(Refusal::TooLong { asked, longest }.into());
-        }
-        if asked < Duration::from_millis(1) {
-            return Err(Refusal::NoLength.into());
-        }
+        self.admit_length(request.length)?;
         let bid = self.source().records.bids.post(request).await?;
         let effects = self.spread_bids(&bid.shelf).await;
         Ok((bid, effects))
@@ -64,10 +79,14 @@ impl Marketplace {
     /// [`follow_changes`](Self::follow_changes) does this every second.
     ///
     /// # Errors
-    /// When the records cannot be reached; what was served stays served.
+    /// When the records cannot be reached; what was served stays served, and a booking that was begun is taken up again in
+    /// the next round of this node.
     pub async fn serve_bids(&self, shelf: &ShelfKey) -> Result<Vec<(BidId, BookingOutcome)>, MarketError> {
         let mut served = Vec::new();
-        for bid in self.source().records.bids.waiting(shelf).await? {
+        let waiting = self.source().records.bids.waiting(shelf).await?;
+        self.begun()
+            .retain(|id, begun| begun.bid.shelf != *shelf || waiting.iter().any(|bid| bid.id == *id));
+        for bid in waiting {
             if let Some(outcome) = self.serve(&bid).await? {
                 served.push((bid.id, outcome));
             }
@@ -78,50 +97,96 @@ impl Marketplace {
         Ok(served)
     }
 
-    /// The booking that serves a bid, if one can be had.
+    /// The booking that serves a bid, if one can be had: of the GPUs that are free for all of its length the cheapest, and
+    /// after a conflict the next.
     async fn serve(&self, bid: &Bid) -> Result<Option<BookingOutcome>, MarketError> {
-        let filter = SearchFilter {
-            region: Some(bid.shelf.region.clone()),
-            model: Some(bid.shelf.model.clone()),
-            max_price: Some(bid.at_most),
-            ..SearchFilter::default()
-        };
-        let cheapest = self.search_gpus(filter, 1).await?.value.pop();
+        let mut bid = bid.clone();
+        let begun = self.begun().get(&bid.id).cloned();
+        if let Some(begun) = begun {
+            // How that ended is not known yet, and only the same request can tell.
+            bid.attempt = begun.bid.attempt;
+            match self.attempt(&bid, begun.wanted).await? {
+                Attempt::Failed => bid.attempt += 1,
+                Attempt::Served(outcome) => return Ok(Some(outcome)),
+                Attempt::Left => return Ok(None),
+            }
+        }
         let now = self.source().now();
-        let interval = Interval::new(now, now.plus(bid.length));
-        let (Some(gpu), Ok(interval)) = (cheapest, interval) else {
+        let Ok(interval) = Interval::new(now, now.plus(bid.length)) else {
             return Ok(None);
         };
-        // The key belongs to the attempt: of nodes that serve the same bid at once, all but one find it used.
-        let key = IdempotencyKey::new(format!("{}/{}", bid.id, bid.attempt));
-        let Ok(key) = key else { return Ok(None) };
-        let quote: TimedQuote = self.quoted(gpu.current_price, gpu.price_version);
-        let wanted = NewBooking {
-            user: bid.user.clone(),
-            key,
-            gpu: gpu.id,
-            interval,
-            quote,
+        // Those that are shown as busy now are not free from now on.
+        let filter = on_shelf(&bid.shelf, Some(bid.at_most), Availability::Available);
+        let free = self.free_throughout(filter, interval, CANDIDATES).await?.value;
+        for candidate in free.list {
+            // The key belongs to the attempt: of nodes that serve the same bid at once, all but one find it used.
+            let key = IdempotencyKey::new(format!("{}/{}", bid.id, bid.attempt));
+            let Ok(key) = key else { return Ok(None) };
+            let wanted = NewBooking {
+                user: bid.user.clone(),
+                key,
+                gpu: candidate.gpu,
+                interval,
+                quote: TimedQuote {
+                    price_per_hour: candidate.quote.price_per_hour,
+                    version: candidate.quote.version,
+                    valid_until: free.valid_until,
+                },
+            };
+            match self.attempt(&bid, wanted).await? {
+                Attempt::Failed => bid.attempt += 1,
+                Attempt::Served(outcome) => return Ok(Some(outcome)),
+                Attempt::Left => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// One attempt to serve a bid. Until its end is known it is kept, to be made again with the same words: another
+    /// request under its key would be refused for good.
+    async fn attempt(&self, bid: &Bid, wanted: NewBooking) -> Result<Attempt, MarketError> {
+        let begun = Begun {
+            bid: bid.clone(),
+            wanted: wanted.clone(),
         };
+        self.begun().insert(bid.id.clone(), begun);
         let mut outcome = BookingOutcome::Uncertain;
         for _repeat in 0..REPEATS {
-            outcome = self.create_booking(wanted.clone()).await?.outcome;
+            outcome = match self.create_booking(wanted.clone()).await {
+                Ok(booked) => booked.outcome,
+                // It was admitted when it was posted, under other settings: it must not keep the next bids waiting.
+                Err(MarketError::Refused(_)) => {
+                    self.begun().remove(&bid.id);
+                    return Ok(Attempt::Left);
+                }
+                Err(error) => return Err(error),
+            };
             if outcome != BookingOutcome::Uncertain {
                 break;
             }
         }
         let bids = &self.source().records.bids;
-        match outcome.decision() {
+        let attempt = match outcome.decision() {
             BookingOutcome::Won { .. } => {
                 bids.withdraw(&bid.user, &bid.id).await?;
-                Ok(Some(outcome))
+                Attempt::Served(outcome)
             }
+            // Whoever is the first to say that it failed makes the next one.
             BookingOutcome::Conflict { .. } | BookingOutcome::Gone => {
-                bids.failed(&bid.id, bid.attempt).await?;
-                Ok(None)
+                match bids.failed(&bid.id, bid.attempt).await? {
+                    true => Attempt::Failed,
+                    false => Attempt::Left,
+                }
             }
-            _ => Ok(None),
-        }
+            BookingOutcome::Uncertain => return Ok(Attempt::Left),
+            _ => Attempt::Left,
+        };
+        self.begun().remove(&bid.id);
+        Ok(attempt)
+    }
+
+    fn begun(&self) -> MutexGuard<'_, BTreeMap<BidId, Begun>> {
+        self.core.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Serves whoever can be served on any shelf. What cannot be reached now is tried again in the next round.

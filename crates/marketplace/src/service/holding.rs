@@ -4,16 +4,52 @@
 
 use std::time::Duration;
 
+use super::admission::Claim;
 use super::news::BookingNews;
 use super::refusals::Refusal;
 use super::writes::step;
 use super::{Booked, Effects, MarketError, Marketplace, NewBooking, Reason};
 use crate::{
-    BookingId, BookingOutcome, CancelRequest, ChangeKind, ConfirmRequest, Fence, HoldRequest, Quote,
+    BookingId, BookingOutcome, BookingState, CancelRequest, ChangeKind, ConfirmRequest, Fence, HoldRequest,
+    Quote,
 };
 
 /// The longest a GPU is held for one user to decide: long enough to pay, too short to keep others out by holding.
 pub const LONGEST_HOLD: Duration = Duration::from_secs(15 * 60);
+
+/// How a request for a hold was answered.
+pub(super) enum Taken {
+    /// It is granted, now or before.
+    Held(Held),
+    /// It is not.
+    Not(Booked),
+}
+
+/// A granted hold.
+pub(super) struct Held {
+    /// The store's answer.
+    pub(super) outcome: BookingOutcome,
+    pub(super) id: BookingId,
+    pub(super) fence: Fence,
+    pub(super) standing: Standing,
+}
+
+/// How a granted hold stands.
+pub(super) enum Standing {
+    /// It waits to be bought, which the reason forbids, if there is one.
+    Waits(Option<Reason>),
+    /// This is a repeated request, and the hold was bought, given back or has lapsed before.
+    Decided,
+}
+
+impl Standing {
+    pub(super) fn objection(self) -> Option<Reason> {
+        match self {
+            Self::Waits(reason) => reason,
+            Self::Decided => None,
+        }
+    }
+}
 
 impl Marketplace {
     /// Holds a GPU for `lasts`, for the user to [confirm](Self::confirm_booking), and shows every node that it is taken. The
@@ -28,44 +64,72 @@ impl Marketplace {
             let (asked, longest) = (lasts, LONGEST_HOLD);
             return Err(Refusal::LongHold { asked, longest }.into());
         }
-        let NewBooking {
-            user,
-            key,
-            gpu,
-            interval,
-            quote,
-        } = request;
-        self.admitted(&gpu, &interval, quote.price_per_hour).await?;
-        let hold = HoldRequest {
-            user: user.clone(),
-            key: step(&key, "hold")?,
-            gpu: gpu.clone(),
-            interval,
-            quote: quote.price(),
-            ttl: lasts,
+        let held = match self.take(&request, lasts).await? {
+            Taken::Held(held) => held,
+            Taken::Not(booked) => return Ok(booked),
         };
-        let bookings = &self.source().records.bookings;
-        let held = bookings.hold(hold).await?;
-        let Some((id, fence)) = held.won() else {
-            let reason = match &held {
-                BookingOutcome::Gone => self.moved(&gpu, quote.version).await,
-                _ => None,
-            };
-            return Ok(Booked::unchanged(held, reason));
+        let Held {
+            outcome,
+            id,
+            fence,
+            standing,
+        } = held;
+        let reason = match standing {
+            Standing::Decided => return Ok(Booked::unchanged(outcome, None)),
+            Standing::Waits(reason) => reason,
         };
-        let fresh = !matches!(held, BookingOutcome::Replay(_));
-        if fresh && let Some(reason) = self.objection(&[&gpu], &interval, quote.valid_until).await? {
-            // Nobody was told of the hold yet.
-            let key = step(&key, "withdraw")?;
-            bookings.cancel(CancelRequest { user, key, id, fence }).await?;
-            return Ok(Booked::unchanged(BookingOutcome::Gone, Some(reason)));
+        if reason.is_some() {
+            // Nobody was told of the hold, or whoever was will be told that it lapsed.
+            let key = step(&request.key, "withdraw")?;
+            let user = request.user;
+            self.source()
+                .records
+                .bookings
+                .cancel(CancelRequest { user, key, id, fence })
+                .await?;
+            return Ok(Booked::unchanged(BookingOutcome::Gone, reason));
         }
         let effects = self.tell_of(&id, ChangeKind::Held).await?;
         Ok(Booked {
-            outcome: held,
+            outcome,
             effects,
             reason: None,
         })
+    }
+
+    /// Takes a GPU for an interval that is admitted, and says what stands in the way of buying it now.
+    ///
+    /// A request that failed anywhere after its hold is repeated with the same key: the hold is replayed then, and what
+    /// may have changed since is looked at again while the hold waits.
+    pub(super) async fn take(&self, request: &NewBooking, lasts: Duration) -> Result<Taken, MarketError> {
+        let claim = Claim::new(request);
+        self.admit(&claim).await?;
+        let hold = HoldRequest {
+            user: request.user.clone(),
+            key: step(&request.key, "hold")?,
+            gpu: request.gpu.clone(),
+            interval: request.interval,
+            quote: request.quote.price(),
+            ttl: lasts,
+        };
+        let outcome = self.source().records.bookings.hold(hold).await?;
+        let Some((id, fence)) = outcome.won() else {
+            let reason = match &outcome {
+                BookingOutcome::Gone => self.moved(&request.gpu, request.quote.version).await,
+                _ => None,
+            };
+            return Ok(Taken::Not(Booked::unchanged(outcome, reason)));
+        };
+        let standing = match self.waits_since(&outcome, &id).await? {
+            Some(since) => Standing::Waits(self.objection(&claim, since).await?),
+            None => Standing::Decided,
+        };
+        Ok(Taken::Held(Held {
+            outcome,
+            id,
+            fence,
+            standing,
+        }))
     }
 
     /// Buys what was held, at the price it was held at.
@@ -83,11 +147,14 @@ impl Marketplace {
         let Some(held) = held else {
             return Ok(Booked::unchanged(records.bookings.confirm(request).await?, None));
         };
-        let waits = matches!(held.state, crate::BookingState::Held { .. });
+        let waits = matches!(held.state, BookingState::Held { .. });
         let Quote { version, .. } = held.quote;
-        if waits && !self.in_service(&held.gpu).await? {
-            let reason = Reason::OutOfService(held.gpu.clone());
-            return self.give_up(request, (id, fence), Some(reason)).await;
+        if waits {
+            let claim = Claim::standing(&held, held.interval);
+            self.admit(&claim).await?;
+            if let Some(reason) = self.objection(&claim, held.created).await? {
+                return self.give_up(request, (id, fence), Some(reason)).await;
+            }
         }
         let outcome = records
             .bookings

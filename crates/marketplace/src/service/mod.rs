@@ -2,6 +2,7 @@
 //!
 //! It decides no booking, and starts no task of its own beyond the one that carries a write's effects to their end.
 
+mod admission;
 mod answer;
 mod bidding;
 mod drain;
@@ -27,17 +28,19 @@ mod terms;
 mod turns;
 mod writes;
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::{Arc, Mutex};
 
 use cache_core::Policy;
 use edge_cache::{EdgeCache, EdgeCacheBuilder, Health, NamespaceStats, Status, Subscription};
 
+use self::bidding::Begun;
 use self::news::Heard;
 use self::records::Source;
 use self::search::Directory;
 use self::spread::Spreading;
-use crate::namespaces;
+use crate::{BidId, namespaces};
 
 pub use answer::{Answer, Read};
 pub use drain::Drained;
@@ -82,6 +85,8 @@ struct Core {
     spreading: Spreading,
     directory: Mutex<Option<Arc<Directory>>>,
     heard: Arc<Heard>,
+    /// Attempts to serve a bid that a failing record cut off; at most one for each bid that waits.
+    begun: Mutex<BTreeMap<BidId, Begun>>,
     /// Ends with the marketplace.
     _hearing: Subscription,
 }
@@ -133,6 +138,7 @@ impl Marketplace {
             spreading: Spreading::default(),
             directory: Mutex::default(),
             heard,
+            begun: Mutex::default(),
             _hearing: hearing,
         };
         Self { core: Arc::new(core) }

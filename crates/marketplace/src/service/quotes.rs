@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::reads::failed;
 use super::refusals::Reason;
 use super::{MarketError, Marketplace};
 use crate::{GpuId, Money, PriceVersion, Quote, StoreTime};
@@ -66,17 +67,11 @@ impl Marketplace {
         self.source().now().plus(self.core.settings.quote_life)
     }
 
-    /// Why a quote that ended at `valid_until` cannot be booked; `None` while it holds.
-    pub(super) async fn ended(
-        &self,
-        gpu: &GpuId,
-        valid_until: StoreTime,
-    ) -> Result<Option<Reason>, MarketError> {
-        if self.source().now() < valid_until {
-            return Ok(None);
-        }
+    /// What a GPU that can be booked costs now.
+    pub(super) async fn price_now(&self, gpu: &GpuId) -> Result<TimedQuote, MarketError> {
         let now = self.quote(gpu).await?.value;
-        Ok(now.map(|now| Reason::QuoteEnded { now }))
+        // It was listed a moment ago, and no page shows it yet.
+        now.ok_or_else(|| failed("no page shows the price of the GPU yet".into()).into())
     }
 
     /// Why the store found a quote of this version too old, as far as it can be told now.

@@ -6,9 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::search::Directory;
-use super::{MarketError, Marketplace};
-use crate::inventory::Located;
-use crate::{Currency, GpuId, GpuModel, Interval, Money, Region, StoreTime, TimedQuote};
+use crate::{Currency, GpuId, GpuModel, Money, Region, StoreTime, TimedQuote};
 
 /// Why a request cannot be carried out whatever the state of the market.
 ///
@@ -113,43 +111,6 @@ pub enum Reason {
 
 /// The longest idempotency key of a request to the marketplace, in bytes: room is left for the names of its steps.
 pub const LONGEST_KEY: usize = 100;
-
-impl Marketplace {
-    /// The GPU, where a request for it is in due form.
-    pub(super) async fn admitted(
-        &self,
-        gpu: &GpuId,
-        interval: &Interval,
-        price: Money,
-    ) -> Result<Located, MarketError> {
-        self.admitted_interval(interval)?;
-        let located = self.source().records.inventory.gpu(gpu).await?;
-        let located = located.ok_or_else(|| Refusal::UnknownGpu(gpu.clone()))?;
-        admitted_price(price, located.gpu.base_price.currency)?;
-        Ok(located)
-    }
-
-    /// What can be said of an interval for good: a request that was in due form once stays so when it is repeated.
-    pub(super) fn admitted_interval(&self, interval: &Interval) -> Result<(), Refusal> {
-        let settings = &self.core.settings;
-        let (asked, longest) = (Duration::from_millis(interval.millis()), settings.longest_booking);
-        if asked > longest {
-            return Err(Refusal::TooLong { asked, longest });
-        }
-        let (start, latest) = (interval.start(), self.source().now().plus(settings.booking_lead));
-        if start > latest {
-            return Err(Refusal::TooFarAhead { start, latest });
-        }
-        Ok(())
-    }
-
-    /// Whether a booking begins too far in the past to be made now.
-    pub(super) fn in_the_past(&self, interval: &Interval) -> Option<Reason> {
-        let earliest = self.source().now().minus(self.core.settings.late_start);
-        let start = interval.start();
-        (start < earliest).then_some(Reason::InThePast { start, earliest })
-    }
-}
 
 /// Whether a price can be one of the market's.
 pub(super) fn admitted_price(given: Money, market: Currency) -> Result<(), Refusal> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use cache_core::EventKind;
 use edge_cache::CacheError;
 
+use super::holding::{Held, Taken};
 use super::news::{BookingNews, News};
 use super::quotes::TimedQuote;
 use super::refusals::{LONGEST_KEY, Reason, Refusal};
@@ -17,8 +18,8 @@ use crate::inventory::{OperatorStatus, Touched};
 use crate::shelf::ShelfKey;
 use crate::{
     BidBookError, Booking, BookingId, BookingLedgerError, BookingOutcome, BookingStoreError, CancelRequest,
-    ChangeKind, ConfirmRequest, GpuId, HoldRequest, IdempotencyKey, Interval, InventoryError, Money,
-    PriceVersion, ProviderId, ProviderStatus, StoreTime, UserId,
+    ChangeKind, ConfirmRequest, GpuId, IdempotencyKey, Interval, InventoryError, Money, PriceVersion,
+    ProviderId, ProviderStatus, UserId,
 };
 
 /// How long a GPU is held between the two halves of one booking: longer than any retry of a confirmation.
@@ -73,7 +74,7 @@ pub enum MarketError {
     Bids(BidBookError),
     /// The booking store could not decide.
     Bookings(BookingStoreError),
-    /// The booking store decided, and could not say what about: repeat the request with its key.
+    /// The ledger could not be read. A booking may have been decided before: repeat the request with its key.
     Ledger(BookingLedgerError),
     /// The inventory refused or could not be reached. Where a price was changed before, repeat the request.
     Inventory(InventoryError),
@@ -90,6 +91,13 @@ impl Marketplace {
     /// `Refused` when there is no such GPU, the booking is too long or too far ahead, or its price is none. Others when a
     /// system of record cannot be reached, or refuses the request as such.
     pub async fn create_booking(&self, request: NewBooking) -> Result<Booked, MarketError> {
+        let taken = match self.take(&request, HOLD).await? {
+            Taken::Held(taken) => taken,
+            Taken::Not(booked) => return Ok(booked),
+        };
+        let Held {
+            id, fence, standing, ..
+        } = taken;
         let NewBooking {
             user,
             key,
@@ -97,30 +105,8 @@ impl Marketplace {
             interval,
             quote,
         } = request;
-        self.admitted(&gpu, &interval, quote.price_per_hour).await?;
-        let hold = HoldRequest {
-            user: user.clone(),
-            key: step(&key, "hold")?,
-            gpu: gpu.clone(),
-            interval,
-            quote: quote.price(),
-            ttl: HOLD,
-        };
         let bookings = &self.source().records.bookings;
-        let held = bookings.hold(hold).await?;
-        let Some((id, fence)) = held.won() else {
-            let reason = match &held {
-                BookingOutcome::Gone => self.moved(&gpu, quote.version).await,
-                _ => None,
-            };
-            return Ok(Booked::unchanged(held, reason));
-        };
-        // The booking store knows neither inventory nor quotes. A repeated request was looked at the first time.
-        let fresh = !matches!(held, BookingOutcome::Replay(_));
-        let mut reason = match fresh {
-            true => self.objection(&[&gpu], &interval, quote.valid_until).await?,
-            false => None,
-        };
+        let mut reason = standing.objection();
         let confirmed = if reason.is_some() {
             BookingOutcome::Gone
         } else {
@@ -166,27 +152,6 @@ impl Marketplace {
             effects,
             reason,
         })
-    }
-
-    /// What stands in the way of buying what is held now, besides other bookings.
-    pub(super) async fn objection(
-        &self,
-        gpus: &[&GpuId],
-        interval: &Interval,
-        valid_until: StoreTime,
-    ) -> Result<Option<Reason>, MarketError> {
-        if let Some(past) = self.in_the_past(interval) {
-            return Ok(Some(past));
-        }
-        for gpu in gpus {
-            if !self.in_service(gpu).await? {
-                return Ok(Some(Reason::OutOfService((*gpu).clone())));
-            }
-        }
-        match gpus.first() {
-            Some(gpu) => self.ended(gpu, valid_until).await,
-            None => Ok(None),
-        }
     }
 
     /// Gives a booking back.
@@ -372,11 +337,6 @@ impl Marketplace {
         matches!(outcome, BookingOutcome::Replay(_))
             && self.core.heard.contains(id, ChangeKind::Confirmed, interval)
     }
-
-    pub(super) async fn in_service(&self, gpu: &GpuId) -> Result<bool, InventoryError> {
-        let located = self.source().records.inventory.gpu(gpu).await?;
-        Ok(located.is_some_and(|located| located.gpu.status == OperatorStatus::InService))
-    }
 }
 
 fn cancelled(booking: &Booking) -> BookingNews {
@@ -443,7 +403,7 @@ impl fmt::Display for MarketError {
             Self::Cache(_) => "what was asked for cannot be read",
             Self::Bids(_) => "the record of bids did not take the change",
             Self::Bookings(_) => "the booking store did not take the change",
-            Self::Ledger(_) => "the booking was decided and could not be read back",
+            Self::Ledger(_) => "the ledger of bookings cannot be read",
             Self::Inventory(_) => "the inventory did not take the change",
         })
     }

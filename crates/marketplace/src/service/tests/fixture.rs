@@ -110,6 +110,12 @@ pub(super) fn shelf(region: &str, model: &str) -> ShelfKey {
     }
 }
 
+/// From one full hour to another.
+pub(super) fn hours(from: i64, to: i64) -> Interval {
+    let at = |hour: i64| StoreTime::from_millis(hour * HOUR);
+    Interval::new(at(from), at(to)).unwrap()
+}
+
 /// Books a GPU for an hour from now at the price it is shown at.
 pub(super) async fn book(node: &Marketplace, gpu: &GpuId, key: &str) -> Booked {
     node.create_booking(request(node, gpu, key).await).await.unwrap()

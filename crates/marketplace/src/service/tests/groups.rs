@@ -35,7 +35,7 @@ async fn any_gpus_of_a_model_are_booked_cheapest_first_and_every_node_shows_them
         .await
         .unwrap();
     let candidates = here
-        .candidates(&shelf("us", "T4"), None, 100)
+        .candidates(&shelf("us", "T4"), hours(0, 1), None, 100)
         .await
         .unwrap()
         .value
@@ -44,7 +44,7 @@ async fn any_gpus_of_a_model_are_booked_cheapest_first_and_every_node_shows_them
     assert_eq!(candidates[5].gpu, dear, "the dearest comes last");
     let most = Money::parse("5", Currency::USD).unwrap();
     let cheap = here
-        .candidates(&shelf("us", "T4"), Some(most), 100)
+        .candidates(&shelf("us", "T4"), hours(0, 1), Some(most), 100)
         .await
         .unwrap()
         .value
@@ -94,7 +94,10 @@ async fn any_gpus_of_a_model_are_booked_cheapest_first_and_every_node_shows_them
 async fn a_group_with_a_gpu_out_of_service_is_gone_and_leaves_nothing_held() {
     let market = Market::of(&["us"], &["T4"], 3);
     let node = market.node("here").await;
-    let candidates = node.candidates(&shelf("us", "T4"), None, 3).await.unwrap();
+    let candidates = node
+        .candidates(&shelf("us", "T4"), hours(0, 1), None, 3)
+        .await
+        .unwrap();
     let candidates = candidates.value.list;
     node.update_gpu_status(&candidates[1].gpu, OperatorStatus::Maintenance)
         .await

@@ -2,6 +2,7 @@
 //!
 //! Time stands still unless a test moves it; no test waits for a span of time to pass by itself.
 
+mod admission;
 mod bids;
 mod bookings;
 mod fixture;

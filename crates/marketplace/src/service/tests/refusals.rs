@@ -128,10 +128,11 @@ async fn an_unknown_name_is_answered_with_those_it_may_have_meant() {
     assert_eq!(refusal(node.market_stats(Some(&region)).await), no_region);
     assert_eq!(refusal(node.model_stats(&model, None).await), no_model);
     let nowhere = shelf("US-esat", "T4");
+    let hour = Interval::new(at(0), at(HOUR)).unwrap();
     assert_eq!(refusal(node.gpu_pricing(&nowhere).await), no_region);
     assert_eq!(refusal(node.order_book(&nowhere).await), no_region);
     assert_eq!(refusal(node.price_history(&nowhere).await), no_region);
-    assert_eq!(refusal(node.candidates(&nowhere, None, 1).await), no_region);
+    assert_eq!(refusal(node.candidates(&nowhere, hour, None, 1).await), no_region);
     let unlike = Region::new("mars").unwrap();
     assert_eq!(
         refusal(node.market_stats(Some(&unlike)).await),
@@ -284,7 +285,16 @@ async fn a_quote_of_an_older_base_price_is_refused_with_the_price_of_now() {
 async fn candidates_whose_prices_have_ended_are_not_booked() {
     let market = Market::of(&["us"], &["T4"], 3);
     let node = market.node("a").await;
-    let candidates = node.candidates(&shelf("us", "T4"), None, 3).await.unwrap().value;
+    let candidates = node
+        .candidates(
+            &shelf("us", "T4"),
+            Interval::new(at(60_000), at(HOUR)).unwrap(),
+            None,
+            3,
+        )
+        .await
+        .unwrap()
+        .value;
     market.clock.advance(Duration::from_secs(60));
     let group = NewGroupBooking {
         user: UserId::new("ada").unwrap(),
