@@ -70,7 +70,7 @@ pub use error::{BidBookError, BookingLedgerError, BookingStoreError, ErrorKind, 
 pub use gpu::{Cores, Gpu, GpuStatus, MemoryMib, PerformanceScore, ProviderStatus};
 pub use interval::{EmptyInterval, Interval, StoreTime};
 pub use inventory::{Inventory, InventoryControl, MemoryInventory};
-pub use money::{Currency, Money, MoneyError};
+pub use money::{Currency, Exactness, Money, MoneyError};
 pub use name::{
     BidId, BookingId, GpuId, GpuModel, IdempotencyKey, LONGEST_NAME, NameError, NameFault, ProviderId,
     Region, UserId,

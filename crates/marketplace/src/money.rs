@@ -41,30 +41,50 @@ impl Money {
     /// Reads a decimal such as `2.65`, `-0.5` or `18`.
     ///
     /// # Errors
-    /// When it is no decimal number, has more than six decimals, or does not fit.
+    /// When it is no decimal number, is in exponent notation, has more than six decimals, or does not fit.
     pub fn parse(text: &str, currency: Currency) -> Result<Self, MoneyError> {
+        let (amount, exactness) = Self::parse_rounded(text, currency)?;
+        if text.contains(['e', 'E']) {
+            return Err(MoneyError::Exponent);
+        }
+        match exactness {
+            Exactness::Exact => Ok(amount),
+            Exactness::Rounded => Err(MoneyError::TooPrecise),
+        }
+    }
+
+    /// Reads a decimal of any precision, also in exponent notation such as `5e-05`, and rounds it to six decimals, a half to
+    /// the even neighbour. For tables that other programs wrote, where whoever reads them tells what was rounded; a price
+    /// that somebody is to pay is [parsed](Self::parse) exactly or not at all.
+    ///
+    /// # Errors
+    /// When it is no decimal number, or does not fit.
+    ///
+    /// ```
+    /// use marketplace::{Currency, Exactness, Money};
+    /// let (price, exactness) = Money::parse_rounded("0.4026666666666667", Currency::USD)?;
+    /// assert_eq!((price.micros, exactness), (402_667, Exactness::Rounded));
+    /// assert_eq!(Money::parse_rounded("5e-05", Currency::USD)?.0.to_string(), "0.00005 USD");
+    /// # Ok::<(), marketplace::MoneyError>(())
+    /// ```
+    pub fn parse_rounded(text: &str, currency: Currency) -> Result<(Self, Exactness), MoneyError> {
         let (negative, digits) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
-        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+        let (number, exponent) = digits.split_once(['e', 'E']).unwrap_or((digits, "0"));
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
         let decimal = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-        if !decimal(whole) || !decimal(fraction) {
+        let unsigned = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
+        if ![whole, fraction, unsigned].into_iter().all(decimal) {
             return Err(MoneyError::NotDecimal);
         }
-        let fraction = fraction.trim_end_matches('0');
-        if fraction.len() > DECIMALS {
-            return Err(MoneyError::TooPrecise);
-        }
-        let whole: i64 = whole.parse().map_err(|_| MoneyError::Overflow)?;
-        let fraction: i64 = format!("{fraction:0<DECIMALS$}")
-            .parse()
-            .map_err(|_| MoneyError::NotDecimal)?;
-        let micros = whole
-            .checked_mul(MICROS as i64)
-            .and_then(|micros| micros.checked_add(fraction));
-        let micros = micros.ok_or(MoneyError::Overflow)?;
-        Ok(Self {
-            currency,
-            micros: if negative { -micros } else { micros },
-        })
+        // An exponent of more digits than these moves any number that a text can hold out of sight.
+        let exponent: i64 = exponent.parse().unwrap_or(if exponent.starts_with('-') {
+            i64::from(i32::MIN)
+        } else {
+            i64::from(i32::MAX)
+        });
+        let (micros, exactness) = rounded(whole, fraction, exponent.saturating_add(DECIMALS as i64))?;
+        let micros = if negative { -micros } else { micros };
+        Ok((Self { currency, micros }, exactness))
     }
 
     /// The sum.
@@ -141,6 +161,48 @@ impl FromStr for Money {
     }
 }
 
+/// The number `whole.fraction`, its point moved so many places to the right, rounded half to even.
+fn rounded(whole: &str, fraction: &str, moved: i64) -> Result<(i64, Exactness), MoneyError> {
+    let digits: Vec<u8> = whole
+        .bytes()
+        .chain(fraction.bytes())
+        .map(|digit| digit - b'0')
+        .collect();
+    // The number has no more digits than fit into memory.
+    let point = (whole.len() as i64).saturating_add(moved);
+    let kept = usize::try_from(point).unwrap_or(0).min(digits.len());
+    let mut micros: i64 = 0;
+    let mut add = |digit: u8| {
+        let next = micros
+            .checked_mul(10)
+            .and_then(|micros| micros.checked_add(i64::from(digit)));
+        next.map(|next| micros = next).ok_or(MoneyError::Overflow)
+    };
+    digits[..kept].iter().try_for_each(|digit| add(*digit))?;
+    if digits.iter().any(|digit| *digit != 0) {
+        (kept as i64..point).try_for_each(|_| add(0))?;
+    }
+    let rest = &digits[kept..];
+    if rest.iter().all(|digit| *digit == 0) {
+        return Ok((micros, Exactness::Exact));
+    }
+    // With the point before the first digit, zeros stand in between.
+    let first = if point < 0 { 0 } else { rest[0] };
+    let half = first == 5 && rest[1..].iter().all(|digit| *digit == 0);
+    let up = if half { micros % 2 == 1 } else { first >= 5 };
+    let micros = micros.checked_add(i64::from(up)).ok_or(MoneyError::Overflow)?;
+    Ok((micros, Exactness::Rounded))
+}
+
+/// Whether an amount is what was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exactness {
+    /// To the last digit.
+    Exact,
+    /// It had more than six decimals.
+    Rounded,
+}
+
 /// A currency by its three-letter ISO 4217 code.
 ///
 /// ```
@@ -202,6 +264,8 @@ pub enum MoneyError {
     NotDecimal,
     /// The text has more than six decimals; rounding it would invent a price.
     TooPrecise,
+    /// The text is in exponent notation: a price is written out.
+    Exponent,
     /// The result exceeds about 9.2 trillion.
     Overflow,
     /// The two amounts are of different currencies.
@@ -214,7 +278,8 @@ impl fmt::Display for MoneyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotDecimal => "not a decimal amount",
-            Self::TooPrecise => "more than six decimals",
+            Self::TooPrecise => "more than six decimals; the smallest amount is 0.000001",
+            Self::Exponent => "in exponent notation; write it out, such as 0.00005",
             Self::Overflow => "amount out of range",
             Self::CurrencyMismatch => "amounts of different currencies",
             Self::UnknownCurrency => "not a currency code of three capital letters",
@@ -247,21 +312,62 @@ mod tests {
 
     #[test]
     fn what_is_no_decimal_is_refused() {
-        for text in ["", ".", "1.", ".5", "1e3", "+1", "--1", "1.2.3", " 1", "NaN"] {
+        for text in [
+            "", ".", "1.", ".5", "1e", "e3", "1e1.5", "1e--5", "+1", "--1", "1.2.3", " 1", "NaN",
+        ] {
             assert_eq!(
                 Money::parse(text, Currency::USD),
                 Err(MoneyError::NotDecimal),
                 "{text:?}"
             );
         }
-        assert_eq!(
-            Money::parse("0.0000001", Currency::USD),
-            Err(MoneyError::TooPrecise)
-        );
+        for (text, error) in [
+            ("0.0000001", MoneyError::TooPrecise),
+            ("0.4026666666666667", MoneyError::TooPrecise),
+            ("5e-05", MoneyError::Exponent),
+            ("5e-07", MoneyError::Exponent),
+        ] {
+            assert_eq!(Money::parse(text, Currency::USD), Err(error), "{text}");
+        }
         assert_eq!(
             Money::parse("99999999999999", Currency::USD),
             Err(MoneyError::Overflow)
         );
+    }
+
+    #[test]
+    fn any_decimal_is_rounded_half_to_even_at_six_places_and_says_whether_it_was() {
+        use Exactness::{Exact, Rounded};
+        for (text, micros, exactness) in [
+            ("2.65", 2_650_000, Exact),
+            ("5e-05", 50, Exact),
+            ("1.5E+3", 1_500_000_000, Exact),
+            ("0.0000025", 2, Rounded),
+            ("0.0000035", 4, Rounded),
+            ("0.00000250000001", 3, Rounded),
+            ("0.4026666666666667", 402_667, Rounded),
+            ("-0.4026666666666667", -402_667, Rounded),
+            ("0.9999999", 1_000_000, Rounded),
+            ("9e-7", 1, Rounded),
+            ("9e-8", 0, Rounded),
+            ("0e999999999999999999999", 0, Exact),
+            ("1e-999999999999999999999", 0, Rounded),
+            ("000000000000000000000000012e-1", 1_200_000, Exact),
+        ] {
+            let read = Money::parse_rounded(text, Currency::USD);
+            assert_eq!(
+                read.map(|(money, exactness)| (money.micros, exactness)),
+                Ok((micros, exactness)),
+                "{text}"
+            );
+        }
+        for text in ["9223372036854.775808", "1e13", "1e999999999999999999999"] {
+            assert_eq!(
+                Money::parse_rounded(text, Currency::USD),
+                Err(MoneyError::Overflow),
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -4,7 +4,8 @@
 
 use std::io::Read;
 
-use super::table::{Fields, FileProblem, Ingested, Row, RowProblem, read_table};
+use super::report::{FileProblem, Ingested};
+use super::table::{Fields, Row, read_table};
 use crate::GpuModel;
 
 /// The most GPUs one host may have: four times the largest server built, so that a slipped digit does not become a
@@ -23,7 +24,7 @@ pub struct Host {
 }
 
 /// Reads hosts from a table with the columns `sn`, `gpu` and `model`; hosts without GPUs are passed over. `file`
-/// names the source in errors.
+/// names the source in errors. Of two hosts of one name the second is a problem.
 ///
 /// # Errors
 /// When the file cannot be read, has no rows, or lacks a column.
@@ -41,32 +42,69 @@ pub fn read_hosts(source: impl Read, file: &str) -> Result<Ingested<Host>, FileP
 
 impl Row for Host {
     const COLUMNS: &'static [&'static str] = &["sn", "gpu", "model"];
+    const UNIQUE: Option<&'static str> = Some("sn");
 
-    fn read(fields: &Fields<'_>) -> Result<Option<Self>, RowProblem> {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let expected = "a number of GPUs up to 64";
-        let gpus: u32 = fields.value("gpu", expected)?;
-        if gpus > MOST_GPUS_PER_HOST {
-            return Err(fields.problem("gpu", expected));
+        let gpus: Option<u32> = fields.value("gpu", expected);
+        if gpus == Some(0) {
+            return None;
         }
-        if gpus == 0 {
-            return Ok(None);
-        }
+        let gpus = match gpus {
+            Some(gpus) if gpus > MOST_GPUS_PER_HOST => fields.problem("gpu", expected),
+            gpus => gpus,
+        };
         // Room is left for a GPU's number behind the host's name.
-        let name = fields.text("sn");
-        if name.is_empty() || name.len() > 100 || name.chars().any(char::is_control) {
-            return Err(fields.problem("sn", "a name of 1 to 100 bytes without control characters"));
-        }
-        Ok(Some(Self {
-            name: name.to_owned(),
-            gpus,
-            model: fields.value("model", "a GPU model")?,
-        }))
+        let name = match fields.text("sn") {
+            name if name.is_empty() || name.len() > 100 || name.chars().any(char::is_control) => {
+                fields.problem("sn", "a name of 1 to 100 bytes without control characters")
+            }
+            name => Some(name.to_owned()),
+        };
+        let model = fields.model("model");
+        Some(Self {
+            name: name?,
+            gpus: gpus?,
+            model: model?,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spellings_of_one_model_are_one_model_and_told_once_each() {
+        let table = "sn,gpu,model\na,1,RTX 4090\nb,1,RTX_4090\nc,1,RTX4090\nd,1,RTX 4090\n";
+        let hosts = read_hosts(table.as_bytes(), "hosts.csv").unwrap();
+        assert!(hosts.rows.iter().all(|host| host.model.as_str() == "RTX4090"));
+        let told: Vec<String> = hosts.adjustments.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "hosts.csv: line 2: model \"RTX 4090\" is read as RTX4090, in 2 rows",
+                "hosts.csv: line 3: model \"RTX_4090\" is read as RTX4090, in 1 row",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_host_that_is_listed_twice_costs_its_second_row_alone() {
+        let table = "SN,GPU,Model\na,1,T4\na,2,T4\nb,0,T4\nb,1,T4\n";
+        let hosts = read_hosts(table.as_bytes(), "hosts.csv").unwrap();
+        let read: Vec<_> = hosts
+            .rows
+            .iter()
+            .map(|host| (host.name.as_str(), host.gpus))
+            .collect();
+        assert_eq!(read, [("a", 1), ("b", 1)]);
+        assert_eq!(hosts.problems.len(), 1);
+        assert_eq!(
+            hosts.problems[0].to_string(),
+            "hosts.csv: line 3: sn is \"a\", expected a value of its own: line 2 has it already"
+        );
+    }
 
     #[test]
     fn a_host_without_gpus_is_passed_over_and_one_with_a_billion_is_a_problem() {
@@ -83,7 +121,7 @@ mod tests {
         let columns: Vec<_> = hosts
             .problems
             .iter()
-            .map(|problem| (problem.line, problem.column))
+            .map(|problem| (problem.line, problem.column.as_str()))
             .collect();
         assert_eq!(columns, [(3, "gpu"), (5, "sn"), (6, "model")]);
     }

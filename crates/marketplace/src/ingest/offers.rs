@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::num::NonZeroU64;
 
-use super::table::{Fields, FileProblem, Ingested, Row, RowProblem, read_table};
+use super::model::model_name;
+use super::report::{FileProblem, Ingested};
+use super::table::{Fields, Row, read_table};
 use crate::{Currency, GpuModel, MemoryMib, Money};
 
 /// One offer.
@@ -23,7 +25,8 @@ pub struct Offer {
 }
 
 /// Reads offers in US dollars from a table with the columns `gpu_model`, `gpu_count`, `vram_mib_total` and
-/// `price_per_hour_usd`, the last two of the whole offer. `file` names the source in errors.
+/// `price_per_hour_usd`, the last two of the whole offer. A price of more than six decimals is rounded, which is told.
+/// `file` names the source in errors.
 ///
 /// # Errors
 /// When the file cannot be read, has no rows, or lacks a column.
@@ -41,24 +44,29 @@ pub fn read_offers(source: impl Read, file: &str) -> Result<Ingested<Offer>, Fil
 impl Row for Offer {
     const COLUMNS: &'static [&'static str] =
         &["gpu_model", "gpu_count", "vram_mib_total", "price_per_hour_usd"];
+    const UNIQUE: Option<&'static str> = None;
 
-    fn read(fields: &Fields<'_>) -> Result<Option<Self>, RowProblem> {
-        let gpus: NonZeroU64 = fields.value("gpu_count", "a number of GPUs, at least 1")?;
-        let memory: u64 = fields.value("vram_mib_total", "a number of MiB")?;
-        let memory =
-            u32::try_from(memory / gpus).map_err(|_| fields.problem("vram_mib_total", "a number of MiB"))?;
-        let expected = "a price such as 2.65";
-        let price = Money::parse(fields.text("price_per_hour_usd"), Currency::USD);
-        let price = price
-            .ok()
-            .filter(|price| price.micros >= 0)
-            .and_then(|price| price.scaled(1, gpus).ok());
-        Ok(Some(Self {
-            model: fields.value("gpu_model", "a GPU model")?,
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let gpus: Option<NonZeroU64> = fields.value("gpu_count", "a number of GPUs, at least 1");
+        let expected = "a number of MiB";
+        let total: Option<u64> = fields.value("vram_mib_total", expected);
+        let memory = match (total, gpus) {
+            (Some(total), Some(gpus)) => match u32::try_from(total / gpus) {
+                Ok(memory) => Some(MemoryMib(memory)),
+                Err(_) => fields.problem("vram_mib_total", expected),
+            },
+            _ => None,
+        };
+        let price = fields.price("price_per_hour_usd", Currency::USD);
+        let model = fields.model("gpu_model");
+        let gpus = gpus?;
+        Some(Self {
+            model: model?,
             gpus,
-            price: price.ok_or_else(|| fields.problem("price_per_hour_usd", expected))?,
-            memory: MemoryMib(memory),
-        }))
+            // A part of a price that fits does fit.
+            price: price?.scaled(1, gpus).ok()?,
+            memory: memory?,
+        })
     }
 }
 
@@ -116,10 +124,10 @@ impl OfferBook {
         }
     }
 
-    /// The offers of `model`; `None` when it was not offered.
+    /// The offers of `model` in any spelling; `None` when it was not offered.
     #[must_use]
     pub fn model(&self, model: &str) -> Option<ModelOffers> {
-        self.models.get(model).copied()
+        self.models.get(&model_name(model).ok()?).copied()
     }
 }
 
@@ -139,7 +147,11 @@ mod tests {
         let table = "gpu_model,gpu_count,vram_mib_total,price_per_hour_usd\na,0,1,1\nb,1,x,1\nc,1,1,free\nd,1,1,-1\n,1,1,1\n";
         let offers = read_offers(table.as_bytes(), "offers.csv").unwrap();
         assert!(offers.rows.is_empty());
-        let columns: Vec<_> = offers.problems.iter().map(|problem| problem.column).collect();
+        let columns: Vec<_> = offers
+            .problems
+            .iter()
+            .map(|problem| problem.column.as_str())
+            .collect();
         assert_eq!(
             columns,
             [
@@ -150,6 +162,35 @@ mod tests {
                 "gpu_model"
             ]
         );
+    }
+
+    #[test]
+    fn a_price_that_another_program_wrote_is_rounded_and_told_where_something_was_lost() {
+        let table = "gpu_model,gpu_count,vram_mib_total,price_per_hour_usd\n\
+                     T4,1,1,0.4026666666666667\nT4,1,1,5e-05\nT4,1,1,0.0000005\n";
+        let offers = read_offers(table.as_bytes(), "offers.csv").unwrap();
+        let prices: Vec<i64> = offers.rows.iter().map(|offer| offer.price.micros).collect();
+        assert_eq!((prices, offers.problems), (vec![402_667, 50, 0], vec![]));
+        let told: Vec<String> = offers.adjustments.iter().map(ToString::to_string).collect();
+        let column = "price_per_hour_usd";
+        assert_eq!(
+            told,
+            [
+                format!(
+                    "offers.csv: line 2: {column} \"0.4026666666666667\" is read as 0.402667 USD, rounded to six decimals, in 1 row"
+                ),
+                format!(
+                    "offers.csv: line 4: {column} \"0.0000005\" is read as 0.00 USD, rounded to six decimals, in 1 row"
+                ),
+            ]
+        );
+    }
+
+    #[test]
+    fn everything_that_is_wrong_with_an_offer_is_told_at_once() {
+        let table = "gpu_model,gpu_count,vram_mib_total,price_per_hour_usd\n,none,much,free\n";
+        let offers = read_offers(table.as_bytes(), "offers.csv").unwrap();
+        assert_eq!(offers.problems.len(), 4, "{:?}", offers.problems);
     }
 
     #[test]

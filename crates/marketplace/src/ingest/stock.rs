@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Host, OfferBook};
+use super::{Host, OfferBook, model_name};
 use crate::inventory::{GpuRecord, OperatorStatus};
 use crate::{
     Cores, Currency, GpuId, GpuModel, MemoryMib, Money, NameError, PerformanceScore, PriceVersion,
@@ -139,7 +139,8 @@ pub fn stock(
         let Some(region) = layout.regions.get(provider % layout.regions.len().max(1)) else {
             return Ok(stock);
         };
-        let Some(facts) = MODELS.iter().find(|facts| facts.model == host.model.as_str()) else {
+        let known = |facts: &&ModelFacts| model_name(facts.model).is_ok_and(|model| model == host.model);
+        let Some(facts) = MODELS.iter().find(known) else {
             *stock.unknown.entry(host.model.clone()).or_default() += u64::from(host.gpus);
             continue;
         };

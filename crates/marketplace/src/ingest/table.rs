@@ -2,285 +2,279 @@
 //!
 //! It knows no particular file: what a row means is its reader's matter.
 
-use std::fmt;
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::Read;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use csv::{ByteRecord, ReaderBuilder, StringRecord, Trim};
-
-/// What was read from a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ingested<T> {
-    /// The rows that could be read, in the file's order.
-    pub rows: Vec<T>,
-    /// What was wrong with the others, in the file's order.
-    pub problems: Vec<RowProblem>,
-}
-
-/// Why a row was left out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RowProblem {
-    /// The line it begins on; the header is line 1.
-    pub line: u64,
-    /// The column that could not be read.
-    pub column: &'static str,
-    /// What stands there.
-    pub value: String,
-    /// What should.
-    pub expected: &'static str,
-}
-
-impl fmt::Display for RowProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "line {}: {} is {:?}, expected {}",
-            self.line, self.column, self.value, self.expected
-        )
-    }
-}
-
-/// Why a file could not be read at all.
-#[derive(Debug)]
-pub struct FileProblem {
-    /// The file, as the caller named it.
-    pub file: String,
-    /// What is wrong with it.
-    pub fault: FileFault,
-}
-
-/// What is wrong with a file.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum FileFault {
-    /// Reading it failed.
-    Unreadable(csv::Error),
-    /// It has no header, or nothing below it.
-    Empty,
-    /// Its header lacks this column.
-    MissingColumn(&'static str),
-}
-
-impl fmt::Display for FileProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.fault {
-            FileFault::Unreadable(_) => write!(f, "{}: cannot be read", self.file),
-            FileFault::Empty => write!(f, "{}: has no rows", self.file),
-            FileFault::MissingColumn(column) => write!(f, "{}: has no column {column}", self.file),
-        }
-    }
-}
-
-impl std::error::Error for FileProblem {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.fault {
-            FileFault::Unreadable(error) => Some(error),
-            FileFault::Empty | FileFault::MissingColumn(_) => None,
-        }
-    }
-}
+use super::model::model_name;
+use super::report::{Adjustment, FileFault, FileProblem, Ingested, ReadAs, RowProblem};
+use super::text::{Record, Records};
+use crate::{Currency, Exactness, GpuModel, Money};
 
 /// A row of one kind of file.
 pub(super) trait Row: Sized {
     /// The columns it reads; a file may have more.
     const COLUMNS: &'static [&'static str];
+    /// The column whose value no two rows share.
+    const UNIQUE: Option<&'static str>;
 
-    /// Reads a row; `None` when the row is in order and not wanted.
-    fn read(fields: &Fields<'_>) -> Result<Option<Self>, RowProblem>;
+    /// Reads a row; `None` when it is not wanted, or a problem was noted.
+    fn read(fields: &mut Fields<'_>) -> Option<Self>;
 }
 
 /// Reads a whole table from `source`; `file` is its name for errors.
-pub(super) fn read_table<T: Row>(source: impl Read, file: &str) -> Result<Ingested<T>, FileProblem> {
-    read(source).map_err(|fault| FileProblem {
-        file: file.to_owned(),
-        fault,
-    })
+pub(super) fn read_table<T: Row>(mut source: impl Read, file: &str) -> Result<Ingested<T>, FileProblem> {
+    let file: Arc<str> = file.into();
+    let mut text = Vec::new();
+    let read = source
+        .read_to_end(&mut text)
+        .map_err(|error| vec![FileFault::Unreadable(error)]);
+    read.and_then(|_| rows(&text, &file))
+        .map_err(|faults| FileProblem { file, faults })
 }
 
-fn read<T: Row>(source: impl Read) -> Result<Ingested<T>, FileFault> {
-    let mut reader = ReaderBuilder::new()
-        .flexible(true)
-        .trim(Trim::All)
-        .from_reader(source);
-    let header = reader.byte_headers().map_err(FileFault::Unreadable)?.clone();
-    if header.is_empty() {
-        return Err(FileFault::Empty);
+fn rows<T: Row>(text: &[u8], file: &Arc<str>) -> Result<Ingested<T>, Vec<FileFault>> {
+    if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") {
+        return Err(vec![FileFault::Utf16]);
     }
-    let position = |name: &&'static str| {
-        let found = header.iter().position(|field| field == name.as_bytes());
-        found.ok_or(FileFault::MissingColumn(name))
-    };
-    let positions = T::COLUMNS.iter().map(position).collect::<Result<Vec<_>, _>>()?;
-
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let mut records = Records::of(text);
+    let header = header::<T>(records.next())?;
+    records.expect_width(header.names.len());
     let mut ingested = Ingested {
         rows: Vec::new(),
         problems: Vec::new(),
+        adjustments: Vec::new(),
     };
-    let mut record = ByteRecord::new();
-    let mut rows = 0_u64;
-    while reader
-        .read_byte_record(&mut record)
-        .map_err(FileFault::Unreadable)?
-    {
-        rows += 1;
-        let line = record.position().map_or(0, csv::Position::line);
-        match row(&record, header.len(), &positions, line) {
-            Ok(Some(row)) => ingested.rows.push(row),
-            Ok(None) => {}
-            Err(problem) => ingested.problems.push(problem),
+    let mut seen = HashMap::new();
+    let mut spellings = BTreeMap::new();
+    let mut any = false;
+    for record in records {
+        any = true;
+        let mut fields = Fields {
+            values: Vec::new(),
+            header: &header,
+            columns: T::COLUMNS,
+            file,
+            line: record.line,
+            problems: Vec::new(),
+            adjustments: Vec::new(),
+        };
+        let row = fields.take(record).and_then(|()| T::read(&mut fields));
+        let row = row.filter(|_| fields.problems.is_empty());
+        let row = row.filter(|_| T::UNIQUE.is_none_or(|column| fields.is_first(column, &mut seen)));
+        ingested.problems.append(&mut fields.problems);
+        if let Some(row) = row {
+            ingested.rows.push(row);
+            note(&mut ingested.adjustments, &mut spellings, fields.adjustments);
         }
     }
-    if rows == 0 {
-        Err(FileFault::Empty)
-    } else {
+    if any {
         Ok(ingested)
+    } else {
+        Err(vec![FileFault::Empty])
     }
 }
 
-fn row<T: Row>(
-    record: &ByteRecord,
-    width: usize,
-    positions: &[usize],
-    line: u64,
-) -> Result<Option<T>, RowProblem> {
-    let problem = |value, expected| RowProblem {
-        line,
-        column: "the row",
-        value,
-        expected,
+/// Adds what is new; another spelling of a model is told once.
+fn note(
+    known: &mut Vec<Adjustment>,
+    spellings: &mut BTreeMap<(String, String), usize>,
+    found: Vec<Adjustment>,
+) {
+    for adjustment in found {
+        let spelling = (adjustment.column.clone(), adjustment.value.clone());
+        match spellings.get(&spelling) {
+            Some(place) => known[*place].rows += 1,
+            None => {
+                spellings.insert(spelling, known.len());
+                known.push(adjustment);
+            }
+        }
+    }
+}
+
+struct Header {
+    names: Vec<String>,
+    /// Where each column is that the row type reads, in its order.
+    positions: Vec<usize>,
+}
+
+/// Columns are found by name, whatever the case of its letters.
+fn header<T: Row>(record: Option<Record<'_>>) -> Result<Header, Vec<FileFault>> {
+    let Some(Record { line, fields }) = record else {
+        return Err(vec![FileFault::Empty]);
     };
-    if record.len() != width {
-        return Err(problem(
-            format!("{} fields", record.len()),
-            "as many fields as the header has",
-        ));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let names: Vec<String> = match fields {
+        Ok(fields) => fields.iter().map(|field| text(field)).collect(),
+        Err(quote) => {
+            let value = text(quote.text);
+            return Err(vec![FileFault::OpenQuote { line, value }]);
+        }
+    };
+    let (mut positions, mut faults) = (Vec::new(), Vec::new());
+    for column in T::COLUMNS {
+        let named = |(_, name): &(usize, &String)| name.eq_ignore_ascii_case(column);
+        let found: Vec<(usize, &String)> = names.iter().enumerate().filter(named).collect();
+        match found.as_slice() {
+            [(position, _)] => positions.push(*position),
+            [] => faults.push(FileFault::MissingColumn {
+                column,
+                found: names.clone(),
+            }),
+            several => faults.push(FileFault::RepeatedColumn {
+                column,
+                found: several.iter().map(|(_, name)| (*name).clone()).collect(),
+            }),
+        }
     }
-    let text = StringRecord::from_byte_record(record.clone()).map_err(|error| {
-        problem(
-            String::from_utf8_lossy(&record[error.utf8_error().field()]).into(),
-            "UTF-8 text",
-        )
-    })?;
-    T::read(&Fields {
-        record: &text,
-        columns: T::COLUMNS,
-        positions,
-        line,
-    })
+    if faults.is_empty() {
+        Ok(Header { names, positions })
+    } else {
+        Err(faults)
+    }
 }
 
-/// The fields of one row, by column.
+/// The fields of one row, by column, and what is wrong with them.
 pub(super) struct Fields<'a> {
-    record: &'a StringRecord,
+    values: Vec<String>,
+    header: &'a Header,
     columns: &'static [&'static str],
-    positions: &'a [usize],
+    file: &'a Arc<str>,
     line: u64,
+    problems: Vec<RowProblem>,
+    adjustments: Vec<Adjustment>,
 }
 
 impl Fields<'_> {
+    fn take(&mut self, record: Record<'_>) -> Option<()> {
+        let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let fields = match record.fields {
+            Ok(fields) => fields,
+            Err(quote) => {
+                let column = self.header.names.get(quote.field);
+                let column = column.map_or_else(|| "the row".to_owned(), Clone::clone);
+                let value: String = lossy(quote.text).chars().take(SHOWN).collect();
+                self.add(
+                    column,
+                    value,
+                    "a closing quote, with a comma or the line's end after it",
+                );
+                return None;
+            }
+        };
+        let (found, width) = (fields.len(), self.header.names.len());
+        if found != width {
+            let expected = format!("{width}, as many as the header has");
+            self.add("the number of fields".to_owned(), found.to_string(), &expected);
+            return None;
+        }
+        let broken = fields.iter().position(|field| str::from_utf8(field).is_err());
+        if let Some(broken) = broken {
+            self.add(
+                self.header.names[broken].clone(),
+                lossy(&fields[broken]),
+                "UTF-8 text",
+            );
+            return None;
+        }
+        self.values = fields.iter().map(|field| lossy(field)).collect();
+        Some(())
+    }
+
     /// The text in `column`, without surrounding blanks; a column the row type did not declare is empty.
     pub(super) fn text(&self, column: &str) -> &str {
         let index = self.columns.iter().position(|name| *name == column);
-        index
-            .and_then(|index| self.record.get(self.positions[index]))
-            .unwrap_or_default()
+        let value = index.and_then(|index| self.values.get(self.header.positions[index]));
+        value.map_or("", |value| value)
     }
 
-    /// The value in `column`.
-    pub(super) fn value<V: FromStr>(
-        &self,
-        column: &'static str,
-        expected: &'static str,
-    ) -> Result<V, RowProblem> {
-        self.text(column)
-            .parse()
-            .map_err(|_| self.problem(column, expected))
+    /// The value in `column`; otherwise what is `expected` is noted.
+    pub(super) fn value<V: FromStr>(&mut self, column: &str, expected: &str) -> Option<V> {
+        let value = self.text(column).parse().ok();
+        value.or_else(|| self.problem(column, expected))
+    }
+
+    /// The GPU model in `column`, whatever its spelling.
+    pub(super) fn model(&mut self, column: &str) -> Option<GpuModel> {
+        let Ok(model) = model_name(self.text(column)) else {
+            return self.problem(column, "a GPU model such as H100");
+        };
+        if model.as_str() != self.text(column) {
+            self.adjust(column, ReadAs::Model(model.clone()));
+        }
+        Some(model)
+    }
+
+    /// The price in `column`, none below zero, rounded to six decimals.
+    pub(super) fn price(&mut self, column: &str, currency: Currency) -> Option<Money> {
+        let text = self.text(column);
+        let expected = "a price such as 2.65, not below zero";
+        match Money::parse_rounded(text, currency) {
+            Ok((price, _)) if price.micros < 0 => self.problem(column, expected),
+            Ok((price, Exactness::Exact)) => Some(price),
+            Ok((price, Exactness::Rounded)) => {
+                self.adjust(column, ReadAs::Rounded(price));
+                Some(price)
+            }
+            Err(_) => self.problem(column, expected),
+        }
     }
 
     /// That `column` does not hold what was `expected`.
-    pub(super) fn problem(&self, column: &'static str, expected: &'static str) -> RowProblem {
-        RowProblem {
+    pub(super) fn problem<V>(&mut self, column: &str, expected: &str) -> Option<V> {
+        let value = self.text(column).to_owned();
+        self.add(column.to_owned(), value, expected);
+        None
+    }
+
+    fn adjust(&mut self, column: &str, read_as: ReadAs) {
+        self.adjustments.push(Adjustment {
+            file: Arc::clone(self.file),
+            line: self.line,
+            rows: 1,
+            column: column.to_owned(),
+            value: self.text(column).to_owned(),
+            read_as,
+        });
+    }
+
+    fn add(&mut self, column: String, value: String, expected: &str) {
+        self.problems.push(RowProblem {
+            file: Arc::clone(self.file),
             line: self.line,
             column,
-            value: self.text(column).to_owned(),
-            expected,
+            value,
+            expected: expected.to_owned(),
+        });
+    }
+
+    /// Whether no row before has the same value; nothing is like no other.
+    fn is_first(&mut self, column: &str, seen: &mut HashMap<String, u64>) -> bool {
+        let value = self.text(column).to_owned();
+        if value.is_empty() {
+            return true;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug, PartialEq)]
-    struct Pair(String, u8);
-
-    impl Row for Pair {
-        const COLUMNS: &'static [&'static str] = &["name", "size"];
-
-        fn read(fields: &Fields<'_>) -> Result<Option<Self>, RowProblem> {
-            Ok(Some(Self(
-                fields.text("name").to_owned(),
-                fields.value("size", "a small number")?,
-            )))
-        }
-    }
-
-    fn pairs(text: &[u8]) -> Result<Ingested<Pair>, FileProblem> {
-        read_table(text, "pairs.csv")
-    }
-
-    #[test]
-    fn columns_are_found_by_name_in_any_order_among_others() {
-        let read = pairs(b"\xef\xbb\xbfsize,other,name\r\n 3 ,x,\"a,b\"\r\n").unwrap();
-        assert_eq!(read.rows, [Pair("a,b".to_owned(), 3)]);
-        assert!(read.problems.is_empty());
-    }
-
-    #[test]
-    fn a_bad_row_is_left_out_and_reported_with_its_line() {
-        let read = pairs(b"name,size\na,1\nb,many\nc\nd,300,x\n\xff,1\ne,2\n").unwrap();
-        assert_eq!(read.rows, [Pair("a".to_owned(), 1), Pair("e".to_owned(), 2)]);
-        let problems: Vec<String> = read.problems.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            problems,
-            [
-                "line 3: size is \"many\", expected a small number",
-                "line 4: the row is \"1 fields\", expected as many fields as the header has",
-                "line 5: the row is \"3 fields\", expected as many fields as the header has",
-                "line 6: the row is \"\u{fffd}\", expected UTF-8 text",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_file_without_a_column_or_without_rows_is_refused_by_name() {
-        assert_eq!(
-            pairs(b"name\na\n").unwrap_err().to_string(),
-            "pairs.csv: has no column size"
-        );
-        assert_eq!(pairs(b"").unwrap_err().to_string(), "pairs.csv: has no rows");
-        assert_eq!(
-            pairs(b"name,size\n").unwrap_err().to_string(),
-            "pairs.csv: has no rows"
-        );
-    }
-
-    #[test]
-    fn a_file_that_breaks_off_is_an_error_with_its_cause() {
-        struct Broken;
-        impl Read for Broken {
-            fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
-                Err(std::io::Error::other("disk gone"))
+        match seen.entry(value) {
+            Entry::Vacant(entry) => {
+                entry.insert(self.line);
+                true
+            }
+            Entry::Occupied(entry) => {
+                let expected = format!("a value of its own: line {} has it already", entry.get());
+                self.problem::<()>(column, &expected);
+                false
             }
         }
-        let error = read_table::<Pair>(Broken, "pairs.csv").unwrap_err();
-        assert_eq!(error.to_string(), "pairs.csv: cannot be read");
-        assert!(
-            std::error::Error::source(&error)
-                .unwrap()
-                .to_string()
-                .contains("disk gone")
-        );
     }
 }
+
+/// Characters that are shown of a field whose end is not known.
+const SHOWN: usize = 60;
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,8 @@
 
 use std::io::Read;
 
-use super::table::{Fields, FileProblem, Ingested, Row, RowProblem, read_table};
+use super::report::{FileProblem, Ingested};
+use super::table::{Fields, Row, read_table};
 use crate::{Interval, StoreTime};
 
 /// One task, as a booking in the past.
@@ -29,8 +30,8 @@ impl Task {
 }
 
 /// Reads tasks from a table with the columns `name`, `num_gpu`, `creation_time` and `deletion_time`, the times in
-/// seconds and the last of them possibly empty. Tasks without GPUs are passed over. `file` names the source in
-/// errors.
+/// seconds and the last of them possibly empty. Tasks without GPUs are passed over; of two tasks of one name the second is
+/// a problem. `file` names the source in errors.
 ///
 /// # Errors
 /// When the file cannot be read, has no rows, or lacks a column.
@@ -49,38 +50,39 @@ pub fn read_tasks(source: impl Read, file: &str) -> Result<Ingested<Task>, FileP
 
 impl Row for Task {
     const COLUMNS: &'static [&'static str] = &["name", "num_gpu", "creation_time", "deletion_time"];
+    const UNIQUE: Option<&'static str> = Some("name");
 
-    fn read(fields: &Fields<'_>) -> Result<Option<Self>, RowProblem> {
-        let gpus: u32 = fields.value("num_gpu", "a number of GPUs")?;
-        if gpus == 0 {
-            return Ok(None);
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let gpus: Option<u32> = fields.value("num_gpu", "a number of GPUs");
+        if gpus == Some(0) {
+            return None;
         }
-        let booked = seconds(fields, "creation_time")?;
-        let runs = fields.text("deletion_time").is_empty();
-        let released = if runs {
-            None
-        } else {
-            Some(seconds(fields, "deletion_time")?)
+        let booked = seconds(fields, "creation_time");
+        let released = match fields.text("deletion_time") {
+            "" => Some(None),
+            _ => seconds(fields, "deletion_time").map(Some),
         };
-        if released.is_some_and(|released| released < booked) {
-            return Err(fields.problem("deletion_time", "a time not before creation_time"));
+        if let (Some(booked), Some(Some(released))) = (booked, released)
+            && released < booked
+        {
+            return fields.problem("deletion_time", "a time not before creation_time");
         }
-        Ok(Some(Self {
+        Some(Self {
             name: fields.text("name").to_owned(),
-            gpus,
-            booked,
-            released,
-        }))
+            gpus: gpus?,
+            booked: booked?,
+            released: released?,
+        })
     }
 }
 
-fn seconds(fields: &Fields<'_>, column: &'static str) -> Result<StoreTime, RowProblem> {
+fn seconds(fields: &mut Fields<'_>, column: &str) -> Option<StoreTime> {
     let expected = "a time in whole seconds";
     let seconds: i64 = fields.value(column, expected)?;
-    seconds
-        .checked_mul(1000)
-        .map(StoreTime::from_millis)
-        .ok_or_else(|| fields.problem(column, expected))
+    match seconds.checked_mul(1000) {
+        Some(millis) => Some(StoreTime::from_millis(millis)),
+        None => fields.problem(column, expected),
+    }
 }
 
 #[cfg(test)]
@@ -95,7 +97,7 @@ mod tests {
         let columns: Vec<_> = tasks
             .problems
             .iter()
-            .map(|problem| (problem.line, problem.column))
+            .map(|problem| (problem.line, problem.column.as_str()))
             .collect();
         assert_eq!(
             columns,
