@@ -2,19 +2,32 @@
 //!
 //! Commands act at once and know no schedule: a test or a demonstration says when.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::mem;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
-use cache_core::{Lane, Seq, Shard};
+use cache_core::{CacheKey, Lane, Seq, Shard};
 use tokio::time::Instant;
 
+use crate::expiring::Expiring;
 use crate::servers::locked;
 use crate::state::ShardState;
 use crate::subscription::Subscription;
 use crate::wire::Condition;
 use crate::{Cut, Faults, Hub};
+
+/// What servers held at one moment: heads, records and logs of all shards. Rights to fill are not in it: they end sooner than a
+/// server comes back.
+pub struct Saved(BTreeMap<Shard, ShardState>);
+
+impl fmt::Debug for Saved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Saved").finish_non_exhaustive()
+    }
+}
 
 /// Trouble on demand. Nodes are named as in [`Hub::endpoint`]. What arrives late is delivered by a task: once there is
 /// trouble, the hub must be used within a tokio runtime that has its timer enabled.
@@ -114,6 +127,47 @@ impl Hub {
         let mut state = self.servers.lock(shard);
         state.head = None;
         state.steps.clear();
+    }
+
+    /// The keys of a shard's records, in order: what [`Hub::evict`] can lose.
+    pub fn records(&self, shard: Shard) -> Vec<CacheKey> {
+        self.servers.lock(shard).records.keys()
+    }
+
+    /// Loses one record and nothing else, as a full server does: no step of the history, and nobody is told. Tells whether
+    /// there was one.
+    pub fn evict(&self, shard: Shard, key: &CacheKey) -> bool {
+        self.servers.lock(shard).records.remove(key).is_some()
+    }
+
+    /// Loses all that the servers know of a lane's barriers, and nothing else: heads and logs stay, and nobody is told.
+    pub fn evict_barriers(&self, lane: Lane) {
+        self.servers.lock(Shard::barriers(lane)).records = Expiring::default();
+    }
+
+    /// What the servers hold now, as they would write it to disk.
+    pub fn save(&self) -> Saved {
+        Saved(
+            self.lock_all()
+                .iter()
+                .map(|(shard, state)| (*shard, state.saved()))
+                .collect(),
+        )
+    }
+
+    /// Ends the servers and starts others with what was saved before: whatever came since is forgotten, acknowledged or not,
+    /// and what is on its way to them or from them is lost. Subscriptions go on with the new servers; [`Hub::disconnect`]
+    /// ends them too.
+    pub fn restore(&self, saved: &Saved) {
+        self.servers.lose_requests();
+        self.replace_servers(|hub, shard, state| {
+            let before = state.head;
+            *state = saved.0.get(&shard).map(ShardState::saved).unwrap_or_default();
+            if before != state.head {
+                let kept = state.head.map_or(Seq::ZERO, |head| head.seq);
+                hub.tell_lost(shard, kept.next());
+            }
+        });
     }
 
     fn change(&self, node: impl AsRef<str>, change: impl FnOnce(&mut Condition)) {

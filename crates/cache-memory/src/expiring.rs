@@ -30,7 +30,7 @@ impl Ending for Record {
 ///
 /// The index costs a tree insertion for each write. A heap of ends would be cheaper, but would keep one entry for
 /// every write to a hot key until that write's own time is over.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Expiring<V> {
     entries: HashMap<CacheKey, V, BuildHasherDefault<KeyHasher>>,
     ends: BTreeSet<(ServerTime, CacheKey)>,
@@ -84,6 +84,13 @@ impl<V: Ending> Expiring<V> {
         for key in &doomed {
             self.remove(key);
         }
+    }
+
+    /// The keys of all entries, in order; those that have ended but were not swept yet included.
+    pub(crate) fn keys(&self) -> Vec<CacheKey> {
+        let mut keys: Vec<CacheKey> = self.entries.keys().cloned().collect();
+        keys.sort_unstable();
+        keys
     }
 
     /// Bytes of all entries, those that have ended but were not swept yet included.

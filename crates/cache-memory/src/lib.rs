@@ -55,6 +55,7 @@ mod subscription;
 mod wire;
 mod witness;
 
+pub use commands::Saved;
 pub use endpoint::Endpoint;
 pub use faults::{Cut, Faults};
 pub use hub::{Hub, HubBuilder};

@@ -246,6 +246,11 @@ impl Servers {
         answer.await.ok()
     }
 
+    /// Loses the questions and answers that are on their way.
+    pub(crate) fn lose_requests(&self) {
+        locked(&self.on_their_way).abort_all();
+    }
+
     fn instant(&self, at: Moment) -> Instant {
         Instant {
             now: self.time_at(at),

@@ -100,6 +100,16 @@ impl ShardState {
         }
     }
 
+    /// What of it would be found on a disk.
+    pub(crate) fn saved(&self) -> Self {
+        Self {
+            head: self.head,
+            records: self.records.clone(),
+            log: self.log.clone(),
+            ..Self::default()
+        }
+    }
+
     /// The identity of the newest event.
     pub(crate) fn newest_id(&self) -> EventId {
         self.head.map_or(EventId(0), |head| head.id)

@@ -2,10 +2,16 @@
 //!
 //! Which step brings what back is tested at the bare shard.
 
-use cache_core::{Adopted, Adoption, EventId, Lineage, Permille, Seq, SharedStore, Write};
-use cache_memory::Faults;
+use std::sync::Arc;
 
-use crate::scene::Scene;
+use cache_core::{
+    Adopted, Adoption, Barrier, ErrorKind, EventId, Lane, Lineage, Op, Permille, ReadFrom, Seq, Shard,
+    SharedStore, Write,
+};
+use cache_memory::Faults;
+use testkit::{Scribe, keys_in};
+
+use crate::scene::{Scene, millis};
 
 #[tokio::test(start_paused = true)]
 async fn a_failover_loses_a_suffix_and_changes_the_server_and_numbers_are_issued_again() {
@@ -99,4 +105,67 @@ async fn a_witness_is_told_of_every_effect_and_of_no_refusal_even_when_the_reply
     assert!(scene.writer.write(stranger).await.is_err());
     assert_eq!(*scene.truth.published.lock().expect("whole"), [Seq(2), Seq(3)]);
     assert_eq!(*scene.truth.adopted.lock().expect("whole"), [Seq(1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_evicted_record_is_gone_and_nothing_else_is() {
+    let scene = Scene::new(1).await;
+    scene.set(3).await;
+    let before = scene.heads().await;
+    let keys = scene.hub.records(scene.shard());
+    assert_eq!(keys, keys_in(scene.shard(), 1));
+    assert!(scene.hub.evict(scene.shard(), &keys[0]));
+    assert!(!scene.hub.evict(scene.shard(), &keys[0]));
+    assert_eq!((scene.value().await, scene.heads().await), (None, before));
+    assert_eq!((scene.heard().len(), scene.truth.lost()), (2, vec![]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn evicted_barriers_leave_their_head_and_every_other_shard() {
+    let scene = Scene::new(1).await;
+    scene.set(3).await;
+    let barriers = Shard::barriers(Lane::Bulk);
+    let store: Arc<dyn SharedStore> = Arc::new(scene.writer.clone());
+    let raised = Scribe::create(&store, barriers).await;
+    raised.write(Op::Raise(Barrier::Everything)).await;
+    scene.hub.evict_barriers(Lane::Bulk);
+    let key = Barrier::Everything.key();
+    let reply = scene.reader.read(barriers, &[key], ReadFrom::Primary).await;
+    let reply = reply.expect("the data works");
+    assert_eq!(reply.head.map(|head| head.seq), Some(Seq(2)));
+    assert_eq!(reply.answer, Some(vec![None]));
+    assert_eq!(scene.value().await, Some(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn servers_that_start_from_an_old_copy_have_forgotten_what_came_after_it() {
+    let scene = Scene::new(1).await;
+    scene.set_many(3).await;
+    let (before, saved) = (scene.heads().await, scene.hub.save());
+    scene.set_many(5).await;
+    scene.hub.restore(&saved);
+    let after = scene.heads().await;
+    assert_ne!(before.1, after.1);
+    assert_eq!(before.0, after.0);
+    assert_eq!(scene.value().await, Some(2));
+    assert_eq!(scene.truth.lost(), [(scene.shard(), Seq(5))]);
+    scene.hub.restore(&saved);
+    assert_eq!(scene.truth.lost().len(), 1, "nothing came since");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_on_its_way_does_not_reach_the_servers_of_an_old_copy() {
+    let scene = Scene::new(1).await;
+    let saved = scene.hub.save();
+    scene.hub.set_faults(Faults {
+        request_delay: millis(50)..=millis(50),
+        ..Faults::NONE
+    });
+    let (written, ()) = tokio::join!(scene.writer.write(scene.write(4)), async {
+        tokio::time::sleep(millis(10)).await;
+        scene.hub.restore(&saved);
+    });
+    assert_eq!(written.map_err(|error| error.kind()), Err(ErrorKind::Uncertain));
+    scene.settle().await;
+    assert_eq!(scene.value().await, None);
 }
