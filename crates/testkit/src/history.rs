@@ -69,6 +69,8 @@ pub enum Served {
     Shared,
     /// The system of record.
     Source,
+    /// Either tier, on purpose: a value that is no longer current, or not known to be.
+    Stale,
 }
 
 impl fmt::Display for Served {
@@ -77,6 +79,7 @@ impl fmt::Display for Served {
             Self::Memory => "memory",
             Self::Shared => "the shared store",
             Self::Source => "the system of record",
+            Self::Stale => "what is stale",
         })
     }
 }

@@ -17,11 +17,13 @@ pub struct Bounds {
     pub shared: Duration,
     /// Answers of the system of record.
     pub source: Duration,
+    /// Answers that say that they are stale.
+    pub stale: Duration,
 }
 
 impl Bounds {
     /// What is promised at a lease of L and a deadline of D: L from memory; L + D from the shared store, where a reader may have
-    /// joined a fetch that had waited for D; D from the system of record.
+    /// joined a fetch that had waited for D; D from the system of record. What says that it is stale is bounded by its policy alone.
     ///
     /// ```
     /// use std::time::Duration;
@@ -35,6 +37,7 @@ impl Bounds {
             memory: lease,
             shared: lease + deadline,
             source: deadline,
+            stale: Duration::MAX,
         }
     }
 
@@ -45,6 +48,7 @@ impl Bounds {
             memory: bound,
             shared: bound,
             source: bound,
+            stale: bound,
         }
     }
 
@@ -53,6 +57,7 @@ impl Bounds {
             Served::Memory => self.memory,
             Served::Shared => self.shared,
             Served::Source => self.source,
+            Served::Stale => self.stale,
         }
     }
 }
