@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
     /// Threads [default: one for each processor]
     #[arg(long)]
     jobs: Option<NonZeroUsize>,
-    /// Only this profile [default: all]
+    /// Only this profile [default: all whose promises are kept]
     #[arg(long, value_parser = profile)]
     profile: Option<Profile>,
     /// Takes every rule of the protocol out once, or the one named, and shows how many seeds it took to notice
@@ -74,7 +74,8 @@ fn mutant(name: &str) -> Result<&'static Mutant, String> {
 }
 
 fn profile(name: &str) -> Result<Profile, String> {
-    named(name, Profile::ALL.into_iter(), |profile| profile.name())
+    let all = Profile::ALL.into_iter().chain(Profile::UNMET);
+    named(name, all, |profile| profile.name())
 }
 
 /// The one of this name, or the names there are.

@@ -52,6 +52,8 @@ pub(crate) fn table(rows: &[Row]) -> Table {
         "stale at the end",
         "needless repairs",
         "spot checks",
+        "conflicts forgotten",
+        "lost updates",
         "bad seeds",
         "oldest",
         "flushes",
@@ -83,6 +85,8 @@ pub(crate) fn table(rows: &[Row]) -> Table {
                 verdict.spot_checks.inconsistent,
                 verdict.spot_checks.inconsistent + verdict.spot_checks.consistent
             ),
+            breaches(Breach::ConflictForgotten),
+            breaches(Breach::LostUpdate),
             row.bad.to_string(),
             format!(
                 "{} of {} ms",

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use testkit::checks::Promise;
-use tests::simulation::{Breach, MUTANTS, Profile, Scenario, TIMING, Verdict, record};
+use tests::simulation::{Breach, MUTANTS, Profile, Scenario, Verdict, record};
 
 /// Seeds of each scenario: as many as it takes until most mutants have broken something.
 const SEEDS: u64 = 26;
@@ -24,7 +24,7 @@ fn both_agree(what: &str, scenario: &Scenario) -> BTreeMap<Promise, u64> {
     for seed in 1..=SEEDS {
         let (verdict, recording) = record(scenario, seed);
         assert_eq!(recording.reads() as u64, verdict.reads);
-        let examples = recording.counterexamples(TIMING.lease);
+        let examples = recording.counterexamples();
         for (breach, promise) in BOTH {
             let theirs = examples.iter().filter(|example| example.promise == promise);
             let (ours, theirs) = (count(&verdict, breach), theirs.count() as u64);

@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_core::{Clock as _, Key, Moment};
-use edge_cache::{CacheError, Receipt};
+use cache_core::{Clock as _, Key, Moment, Tag};
+use edge_cache::{CacheError, Options, Receipt, TierUse};
 use rand::Rng;
 use rand::rngs::SmallRng;
 
-use super::run::{BULK, CRITICAL, TAG, World, is_tagged};
+use super::run::{BULK, CRITICAL, World};
 use super::scenario::{Load, TIMING};
 use crate::Node;
 
@@ -40,18 +40,27 @@ impl World {
         } else {
             rng.random_range(0..8)
         });
-        let truth = Arc::clone(&self.truth);
+        let fails = self.load == Load::Stale && rng.random_ratio(1, 3);
+        let passes_by = self.load == Load::Refreshes && rng.random_ratio(1, 3);
+        let (truth, tag) = (Arc::clone(&self.truth), self.tags[key].clone());
         let loader = move |_| {
             // The worst moment to read the source: right at the start.
-            let value = truth.value(key);
+            let load = loaded(tag.as_ref(), truth.value(key));
             async move {
                 tokio::time::sleep(slow).await;
-                Ok::<_, std::io::Error>(loaded(key, value))
+                match fails {
+                    true => Err(std::io::Error::other("the source is down")),
+                    false => Ok(load),
+                }
             }
+        };
+        let options = match passes_by {
+            true => Options::default().with_l1(TierUse::Skip),
+            false => Options::default(),
         };
         let answer = match self.load {
             Load::Stored => node.get(&self.keys[key]).await,
-            Load::Plain | Load::Everything => node.get_or_load(&self.keys[key], loader).await,
+            _ => node.get_or_load_with(&self.keys[key], options, loader).await,
         };
         // A read that fails in an outage broke no promise.
         if let Ok(Some(value)) = answer {
@@ -61,7 +70,7 @@ impl World {
                 now,
                 format_args!("node {index} reads key {key} = {} from {tier:?} at {seq}", *value),
             );
-            self.truth.end(begun, &value, now, TIMING.lease);
+            self.truth.end(begun, &value, now);
         }
     }
 
@@ -70,7 +79,7 @@ impl World {
         let (node, process) = self.node(index);
         // A loader of many gives its values no tags.
         let near = first..self.keys.len().min(first + 8);
-        let wanted: Vec<usize> = near.filter(|key| !is_tagged(*key)).collect();
+        let wanted: Vec<usize> = near.filter(|key| self.tags[*key].is_none()).collect();
         let begun: Vec<_> = wanted
             .iter()
             .map(|key| self.truth.begin(process, *key, self.clock.now()))
@@ -91,7 +100,7 @@ impl World {
             for (begun, value) in begun.into_iter().zip(values) {
                 if let Some(value) = value {
                     // Each answer was given before the last of them; at the earliest when the read began.
-                    self.truth.end(begun, &value, begun.at(), TIMING.lease);
+                    self.truth.end(begun, &value, begun.at());
                 }
             }
         }
@@ -105,13 +114,14 @@ impl World {
             let value = self.truth.commit(key, self.clock.now());
             let (node, process) = self.node(index);
             let everything = self.load == Load::Everything;
-            let told = match rng.random_range(0..10) {
+            let tags = if self.load == Load::Tags { 7 } else { 3 };
+            let told = match (rng.random_range(0..10), &self.tags[key]) {
                 _ if self.load == Load::Stored => node.put(&self.keys[key], value).await,
-                0..2 => self.refresh(&node, key).await,
-                2 if is_tagged(key) => node.invalidate_tag(TAG).await,
-                3 if everything => node.expire(&self.keys[key]).await,
-                4 if everything => node.clear(self.namespace_of(key)).await,
-                5 if everything && rng.random_ratio(1, 4) => node.clear_all().await,
+                (0..2, _) => self.refresh(&node, key).await,
+                (which @ 2..7, Some(tag)) if which < tags => node.invalidate_tag(tag.as_str()).await,
+                (3, _) if everything => node.expire(&self.keys[key]).await,
+                (4, _) if everything => node.clear(self.namespace_of(key)).await,
+                (5, _) if everything && rng.random_ratio(1, 4) => node.clear_all().await,
                 _ => node.invalidate(&self.keys[key]).await,
             };
             self.truth.trace(
@@ -131,7 +141,7 @@ impl World {
         let keys = 0..self.keys.len();
         match self.load {
             Load::Stored => keys.skip(index).step_by(self.fleet.nodes.len()).collect(),
-            Load::Plain | Load::Everything => keys.collect(),
+            _ => keys.collect(),
         }
     }
 
@@ -148,9 +158,9 @@ impl World {
     }
 
     async fn refresh(&self, node: &Node, key: usize) -> Result<Receipt, CacheError> {
-        let truth = Arc::clone(&self.truth);
+        let (truth, tag) = (Arc::clone(&self.truth), self.tags[key].clone());
         let loader = move |_| {
-            let load = loaded(key, truth.value(key));
+            let load = loaded(tag.as_ref(), truth.value(key));
             async move { Ok::<_, std::io::Error>(load) }
         };
         node.refresh(&self.keys[key], loader).await
@@ -162,7 +172,10 @@ impl World {
     }
 }
 
-fn loaded(key: usize, value: u64) -> edge_cache::Load<u64> {
+fn loaded(tag: Option<&Tag>, value: u64) -> edge_cache::Load<u64> {
     let load = edge_cache::Load::value(value);
-    if is_tagged(key) { load.with_tag(TAG) } else { load }
+    match tag {
+        Some(tag) => load.with_tag(tag.as_str()),
+        None => load,
+    }
 }

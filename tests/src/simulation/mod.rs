@@ -3,6 +3,7 @@
 //! It asserts nothing and prints no table: the test binary `simulation` runs a few seeds, the program `sim` many.
 
 mod clocks;
+mod counters;
 mod load;
 mod mutants;
 mod older;

@@ -43,15 +43,18 @@ impl Published {
         of_shard.map(|publication| publication.value).max()
     }
 
-    /// The servers forgot the steps of a shard from this one on.
-    pub(crate) fn forget(&mut self, shard: Shard, from: Seq) {
-        self.0
-            .retain(|publication| publication.shard != shard || publication.seq < from);
+    /// The servers forgot the steps of a shard from this one on. Tells when the first of them was taken.
+    pub(crate) fn forget(&mut self, shard: Shard, from: Seq) -> Option<Moment> {
+        let forgotten = |publication: &Publication| publication.shard == shard && publication.seq >= from;
+        let first = self.0.iter().find(|publication| forgotten(publication));
+        let first = first.map(|publication| publication.at);
+        self.0.retain(|publication| !forgotten(publication));
         let mut newest = 0;
         for publication in &mut self.0 {
             newest = publication.value.max(newest);
             publication.newest = newest;
         }
+        first
     }
 }
 
@@ -73,7 +76,8 @@ mod tests {
             [Some(1), Some(2), Some(4), None]
         );
         assert_eq!(published.newest_of(two), Some(3));
-        published.forget(two, Seq(2));
+        assert_eq!(published.forget(two, Seq(3)), None);
+        assert_eq!(published.forget(two, Seq(2)).map(Moment::as_nanos), Some(2));
         assert_eq!(
             [1, 3].map(|value| first_after(&published, value)),
             [Some(3), Some(4)]

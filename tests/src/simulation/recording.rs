@@ -2,10 +2,7 @@
 //!
 //! It judges nothing while it records, and is kept only where it is asked for.
 
-use std::time::Duration;
-
 use cache_core::{Moment, Seq, Shard};
-use edge_cache::Tier;
 use testkit::checks::{
     Bounds, Counterexample, convergence, lost_invalidations, monotonic_reads, own_writes, staleness,
 };
@@ -13,6 +10,9 @@ use testkit::history::{
     Acknowledgement, Commit, History, Install, Invalidation, NodeIndex, Place, Point, Publication, Read,
     Served, Timeline,
 };
+
+use super::run::MAX_STALE;
+use super::scenario::TIMING;
 
 /// What was recorded of a run. A node is a process here: who starts anew knows nothing of before.
 #[derive(Debug, Default)]
@@ -27,8 +27,12 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Everything that breaks a promise; no read may be further behind than `bound`.
-    pub fn counterexamples(&self, bound: Duration) -> Vec<Counterexample> {
+    /// Everything that breaks a promise. No read may be further behind than a lease, or than values may be stale on purpose.
+    pub fn counterexamples(&self) -> Vec<Counterexample> {
+        let bounds = Bounds {
+            stale: MAX_STALE,
+            ..Bounds::all(TIMING.lease)
+        };
         let rest = Point {
             at: Moment::NEVER,
             tick: 0,
@@ -36,7 +40,7 @@ impl Recording {
         [
             own_writes(&self.history),
             monotonic_reads(&self.history),
-            staleness(&self.history, Bounds::all(bound)).0,
+            staleness(&self.history, bounds).0,
             lost_invalidations(&self.history),
             convergence(&self.at_rest, rest),
         ]
@@ -74,9 +78,9 @@ impl Recording {
         key: usize,
         (began, now): (Point, Moment),
         revision: u64,
-        tier: Tier,
+        served: Served,
     ) {
-        let read = self.read_of(process, key, began, now, revision, tier);
+        let read = self.read_of(process, key, began, now, revision, served);
         self.history.reads.push(read);
     }
 
@@ -86,10 +90,10 @@ impl Recording {
         key: usize,
         now: Moment,
         revision: u64,
-        tier: Tier,
+        served: Served,
     ) {
         let began = self.point(now);
-        let read = self.read_of(process, key, began, now, revision, tier);
+        let read = self.read_of(process, key, began, now, revision, served);
         self.at_rest.reads.push(read);
     }
 
@@ -156,7 +160,7 @@ impl Recording {
         began: Point,
         now: Moment,
         revision: u64,
-        tier: Tier,
+        served: Served,
     ) -> Read<usize, u64> {
         Read {
             node: NodeIndex(process),
@@ -164,11 +168,7 @@ impl Recording {
             revision,
             began,
             ended: self.point(now),
-            served: match tier {
-                Tier::L1 => Served::Memory,
-                Tier::L2 => Served::Shared,
-                Tier::Source => Served::Source,
-            },
+            served,
         }
     }
 }

@@ -5,14 +5,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cache_core::{Clock, Key, Lane, Namespace, Policy, Propagation};
-use cache_memory::Faults;
+use cache_core::{Clock, FailSafe, Key, Lane, Namespace, Permille, Policy, Propagation, Tag};
+use cache_memory::{Faults, Saved};
 use edge_cache::EdgeCacheBuilder;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use testkit::VirtualClock;
 
 use super::clocks::WallClock;
+use super::counters::COUNTERS;
 use super::recording::Recording;
 use super::scenario::{Load, Scenario, TIMING};
 use super::truth::{Truth, Verdict};
@@ -25,8 +26,6 @@ pub(super) const CRITICAL: Namespace<u64> = Namespace::new("critical", POLICY.wi
 pub(super) const BULK: Namespace<u64> = Namespace::new("bulk", POLICY.with_propagation(Propagation::Value));
 
 const POLICY: Policy = Policy::event_driven(Duration::from_secs(5)).with_l1_ttl(Duration::from_secs(4));
-
-pub(super) const TAG: &str = "tagged";
 
 /// Whether every step of a run is printed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,8 +72,8 @@ async fn live(
     let keys: Vec<Key<u64>> = (0..scenario.keys)
         .map(|id| if is_bulk(id) { &BULK } else { &CRITICAL }.key(&[("id", &id)]))
         .collect();
-    let tagged = (0..scenario.keys).map(is_tagged).collect();
-    let truth = Arc::new(Truth::new(&keys, tagged, trace == Trace::On, recording));
+    let tags: Vec<_> = (0..scenario.keys).map(|key| tag_of(scenario.load, key)).collect();
+    let truth = Arc::new(Truth::new(&keys, tags.clone(), trace == Trace::On, recording));
     let options = FleetOptions {
         seed,
         witness: Some(truth.clone()),
@@ -93,9 +92,11 @@ async fn live(
         clock,
         wall,
         load: scenario.load,
+        saved: Mutex::default(),
         lives: Mutex::new(fleet.nodes.iter().map(|node| (node.clone(), 0)).collect()),
         fleet,
         keys,
+        tags,
         truth,
     });
     let mut tasks = tokio::task::JoinSet::new();
@@ -107,6 +108,10 @@ async fn live(
         }
         let writes = Arc::clone(&world).keep_writing(index, end, rng(500 + index as u64));
         tasks.spawn(process.run(Turn::First, writes));
+        if scenario.load == Load::Counters {
+            let counts = Arc::clone(&world).keep_counting(index, end, rng(600 + index as u64));
+            tasks.spawn(process.run(Turn::First, counts));
+        }
     }
     if !scenario.troubles.is_empty() {
         let rng = SmallRng::seed_from_u64(seed * 1_000 + 900);
@@ -123,6 +128,9 @@ async fn live(
     (world.truth.verdict(), world.truth.recording())
 }
 
+/// How long after its end, or after it was last known to be current, a value may be served under [`Load::Stale`].
+pub(super) const MAX_STALE: Duration = Duration::from_millis(800);
+
 /// Readers of each node.
 const READERS: u64 = 3;
 
@@ -130,16 +138,34 @@ const READERS: u64 = 3;
 pub(super) fn register(load: Load) -> impl Fn(EdgeCacheBuilder) -> EdgeCacheBuilder {
     let set = move |namespace: &'static Namespace<u64>| {
         let mut policy = *namespace.policy();
-        if load == Load::Everything {
-            policy.l2_ttl = Duration::from_millis(1500);
-            policy.l1_ttl = Duration::from_millis(700);
-            policy.max_entries = 3;
+        match load {
+            Load::Stored | Load::Plain | Load::Tags | Load::Counters => {}
+            Load::Everything => {
+                policy.l2_ttl = Duration::from_millis(1500);
+                policy.l1_ttl = Duration::from_millis(700);
+                policy.max_entries = 3;
+            }
+            Load::Refreshes => policy.eager_refresh = Some(Permille(20)),
+            Load::Stale => {
+                policy.l2_ttl = Duration::from_millis(400);
+                policy.l1_ttl = Duration::from_millis(200);
+                policy.stale_while_revalidate = Duration::from_millis(100);
+                policy.soft_timeout = Some(Duration::from_millis(20));
+                policy.fail_safe = Some(FailSafe {
+                    max_stale: MAX_STALE,
+                    throttle: Duration::from_millis(30),
+                });
+            }
         }
         policy
     };
     move |builder| {
         let builder = builder.namespace_with(&CRITICAL, set(&CRITICAL));
-        builder.namespace_with(&BULK, set(&BULK))
+        let builder = builder.namespace_with(&BULK, set(&BULK));
+        match load {
+            Load::Counters => builder.namespace(&COUNTERS),
+            _ => builder,
+        }
     }
 }
 
@@ -152,7 +178,11 @@ pub(super) struct World {
     /// The node of each place that lives now, and how many lived there before.
     pub(super) lives: Mutex<Vec<(Node, u64)>>,
     pub(super) keys: Vec<Key<u64>>,
+    /// The tag of each key, if it carries one.
+    pub(super) tags: Vec<Option<Tag>>,
     pub(super) truth: Arc<Truth>,
+    /// What the servers have written to disk.
+    pub(super) saved: Mutex<Option<Saved>>,
 }
 
 impl World {
@@ -205,7 +235,10 @@ const fn is_bulk(key: usize) -> bool {
     !key.is_multiple_of(2)
 }
 
-/// Half of the keys of each lane carry the tag.
-pub(super) const fn is_tagged(key: usize) -> bool {
-    key % 4 < 2
+/// Half of the keys of each lane carry a tag: all the same, unless values are to lie there dead for a while.
+fn tag_of(load: Load, key: usize) -> Option<Tag> {
+    (key % 4 < 2).then(|| match load {
+        Load::Tags => Tag::new(format!("tagged-{}", key / 4 % 12)),
+        _ => Tag::new("tagged"),
+    })
 }

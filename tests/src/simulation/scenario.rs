@@ -37,10 +37,20 @@ pub enum Profile {
     Overload,
     /// The bad network, and every change put into the cache by the one node that makes it; nothing is loaded.
     Stored,
+    /// The bad network, full servers that evict any record, and nodes that restart.
+    Evictions,
+    /// The bad network without copies that lag, loads that nobody is told of, and reads that pass memory by.
+    Refreshes,
+    /// The bad network, loaders that fail, and values that are served although they are stale.
+    Stale,
+    /// The bad network, and servers that come back from an old copy to nodes that have just started.
+    OldCopies,
+    /// The bad network, and counters that all nodes change at once.
+    Counters,
 }
 
 impl Profile {
-    /// All of them.
+    /// All whose promises the cache keeps.
     pub const ALL: [Self; 8] = [
         Self::Healthy,
         Self::Network,
@@ -50,6 +60,15 @@ impl Profile {
         Self::Restarts,
         Self::Overload,
         Self::Stored,
+    ];
+
+    /// Those that find what the cache does not keep yet. They run where they are named.
+    pub const UNMET: [Self; 5] = [
+        Self::Evictions,
+        Self::Refreshes,
+        Self::Stale,
+        Self::OldCopies,
+        Self::Counters,
     ];
 
     /// As it is written on a command line.
@@ -63,6 +82,11 @@ impl Profile {
             Self::Restarts => "restarts",
             Self::Overload => "overload",
             Self::Stored => "stored",
+            Self::Evictions => "evictions",
+            Self::Refreshes => "refreshes",
+            Self::Stale => "stale",
+            Self::OldCopies => "old-copies",
+            Self::Counters => "counters",
         }
     }
 }
@@ -96,6 +120,14 @@ pub enum Trouble {
     Wipe,
     /// The servers lose the head of one shard.
     LoseHead,
+    /// The servers evict one record: of a value, or of a barrier.
+    Evict,
+    /// The servers evict all that they know of the barriers of a lane.
+    EvictBarriers,
+    /// The servers write to disk what they hold.
+    Save,
+    /// Everything is killed, or all but one node, and the servers start with what they wrote to disk last.
+    OldCopy,
 }
 
 /// What the nodes do.
@@ -107,6 +139,14 @@ pub enum Load {
     Plain,
     /// That, reads of many keys, ended freshness, cleared namespaces; and memory for four entries.
     Everything,
+    /// As plain, with values that are loaded anew before they end, and one read in three that passes memory by.
+    Refreshes,
+    /// As plain, with loaders that fail or are slow, and values that are served for a while after their end.
+    Stale,
+    /// As plain, with a dozen tags, each of which is invalidated rarely.
+    Tags,
+    /// As plain, and counters that all nodes change.
+    Counters,
 }
 
 /// What is simulated.
@@ -130,12 +170,15 @@ impl Scenario {
     /// The scenario of a profile: four nodes, sixteen keys, four seconds.
     pub fn of(profile: Profile) -> Self {
         use Trouble::{
-            ClockJump, Cut, Disconnect, DoubleFailover, Failover, Freeze, LoseHead, Restart, RestartNode,
-            Stall, Stop, Trim, Wipe,
+            ClockJump, Cut, Disconnect, DoubleFailover, Evict, EvictBarriers, Failover, Freeze, LoseHead,
+            OldCopy, Restart, RestartNode, Save, Stall, Stop, Trim, Wipe,
         };
         let network = [Freeze, Stall, Stop, Stop, Cut, Cut, Disconnect, Trim];
         let more: &[Trouble] = match profile {
             Profile::Healthy | Profile::Network | Profile::Pressure | Profile::Stored => &[],
+            Profile::Refreshes | Profile::Stale | Profile::Counters => &[],
+            Profile::Evictions => &[Evict, Evict, Evict, EvictBarriers, RestartNode, RestartNode],
+            Profile::OldCopies => &[Save, OldCopy],
             Profile::Failovers => &[Restart, Failover, Failover, DoubleFailover],
             Profile::Wipes => &[Wipe, LoseHead],
             Profile::Restarts => &[RestartNode, RestartNode, ClockJump],
@@ -160,11 +203,24 @@ impl Scenario {
             load: match profile {
                 Profile::Pressure => Load::Everything,
                 Profile::Stored => Load::Stored,
+                Profile::Refreshes => Load::Refreshes,
+                Profile::Stale => Load::Stale,
+                Profile::Counters => Load::Counters,
+                Profile::Evictions => Load::Tags,
                 _ => Load::Plain,
             },
-            faults: if healthy { Faults::NONE } else { bad_network() },
+            faults: match profile {
+                Profile::Healthy => Faults::NONE,
+                // A load is no event: a copy that lags may not have it, and what it replaced is not known to be older.
+                Profile::Refreshes => Faults {
+                    lagging_read: Permille(0),
+                    ..bad_network()
+                },
+                _ => bad_network(),
+            },
             troubles,
-            keys: 16,
+            // What a barrier has killed must lie there for a while, unread.
+            keys: if profile == Profile::Evictions { 240 } else { 16 },
             span: Duration::from_secs(4),
             options: FleetOptions {
                 nodes: 4,

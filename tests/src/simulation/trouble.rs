@@ -2,11 +2,12 @@
 //!
 //! What goes wrong with every message is drawn in the backend.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cache_core::{Clock as _, Moment};
-use cache_memory::Cut;
+use cache_core::{Clock as _, Lane, Moment, Shard};
+use cache_memory::{Cut, Saved};
+use futures_util::future::join_all;
 use rand::Rng;
 use rand::rngs::SmallRng;
 
@@ -70,6 +71,13 @@ impl World {
                     hub.lose_head(shard);
                     self.truth.head_lost(shard);
                 }
+                Trouble::Evict => self.evict(&mut rng),
+                Trouble::EvictBarriers => hub.evict_barriers(Lane::ALL[rng.random_range(0..2)]),
+                Trouble::Save => *self.saved() = Some(hub.save()),
+                Trouble::OldCopy => {
+                    let survivor = rng.random_bool(0.5).then_some(index);
+                    self.come_back(survivor).await;
+                }
             }
         }
     }
@@ -91,21 +99,74 @@ impl World {
         if self.fleet.processes[index].is_stopped() {
             return;
         }
+        let owed = self.end(index).await;
+        self.begin(index);
+        if owed {
+            self.make_all_known(index).await;
+        }
+        tokio::time::sleep(TIMING.lease / 3).await;
+    }
+
+    /// Kills all nodes but the one that survives, starts the servers with what they wrote to disk, and then the nodes.
+    async fn come_back(&self, survivor: Option<usize>) {
+        let Some(saved) = self.saved().take() else { return };
+        let killed: Vec<usize> = (0..self.fleet.nodes.len())
+            .filter(|index| Some(*index) != survivor)
+            .collect();
+        for index in &killed {
+            self.fleet.processes[*index].go_on();
+            self.fleet.hub.heal(format!("node-{index}"));
+        }
+        let owed = join_all(killed.iter().map(|index| self.end(*index))).await;
+        self.fleet.hub.restore(&saved);
+        self.truth.restored(survivor.is_some(), self.clock.now());
+        for index in 0..self.fleet.nodes.len() {
+            self.fleet.hub.disconnect(format!("node-{index}"));
+        }
+        killed.iter().for_each(|index| self.begin(*index));
+        for (index, _) in killed.iter().zip(owed).filter(|(_, owed)| *owed) {
+            self.make_all_known(*index).await;
+        }
+    }
+
+    /// Evicts a record of any shard: every second time of a barrier.
+    fn evict(&self, rng: &mut SmallRng) {
+        let hub = &self.fleet.hub;
+        let of_key = self.keys[rng.random_range(0..self.keys.len())].shard();
+        let shard = match rng.random_bool(0.5) {
+            true => Shard::barriers(of_key.lane()),
+            false => of_key,
+        };
+        let records = hub.records(shard);
+        if !records.is_empty() {
+            hub.evict(shard, &records[rng.random_range(0..records.len())]);
+        }
+    }
+
+    /// Ends the process at a place; tells whether it went with invalidations that it had not published.
+    async fn end(&self, index: usize) -> bool {
         let (node, _) = self.node(index);
         node.shutdown().await;
         let stats = node.stats();
         self.truth.ended(&stats);
-        {
-            let mut lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
-            let life = lives[index].1 + 1;
-            lives[index] = (self.fleet.life(index, life, register(self.load)), life);
+        stats.owed > 0
+    }
+
+    /// Starts the next process at a place.
+    fn begin(&self, index: usize) {
+        let mut lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
+        let life = lives[index].1 + 1;
+        lives[index] = (self.fleet.life(index, life, register(self.load)), life);
+    }
+
+    /// What a process owed is lost with it: its successor makes known what the system of record holds, as a feed would.
+    async fn make_all_known(&self, index: usize) {
+        for key in 0..self.keys.len() {
+            self.make_known(index, key, self.truth.value(key)).await;
         }
-        if stats.owed > 0 {
-            // What it owed is lost with it: its successor makes known what the system of record holds, as a feed would.
-            for key in 0..self.keys.len() {
-                self.make_known(index, key, self.truth.value(key)).await;
-            }
-        }
-        tokio::time::sleep(TIMING.lease / 3).await;
+    }
+
+    fn saved(&self) -> MutexGuard<'_, Option<Saved>> {
+        self.saved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use cache_core::{
     Barrier, BincodeCodec, CacheKey, Head, Key, Moment, Op, Payload, Record, SchemaFingerprint, Seq, Shard,
-    Write, decode_value, open,
+    Tag, Write, decode_value, open,
 };
 use cache_memory::Witness;
 use edge_cache::{Fetched, Freshness, SpotCheckTally, Stats, Tier};
-use testkit::history::Point;
+use testkit::history::{Point, Served};
 
 use super::published::Published;
 use super::recording::Recording;
+use super::run::MAX_STALE;
+use super::scenario::TIMING;
 
 /// A promise that a read broke.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -36,6 +38,10 @@ pub enum Breach {
     SpotCheck,
     /// The fleet is at rest, and the value is still not the newest.
     NeverCaughtUp,
+    /// A node was shown a version again that it had been told is outdated.
+    ConflictForgotten,
+    /// Two changes of a counter were acknowledged that one of them has undone.
+    LostUpdate,
 }
 
 /// One key's part of the truth.
@@ -51,7 +57,7 @@ struct KeyTruth {
 #[derive(Debug)]
 pub(crate) struct Truth {
     keys: Vec<(CacheKey, Shard)>,
-    tagged: Vec<bool>,
+    tags: Vec<Option<Tag>>,
     traced: bool,
     state: Mutex<State>,
 }
@@ -63,6 +69,10 @@ struct State {
     known: Vec<Vec<Known>>,
     /// Shards whose history has lost nothing since it was started.
     whole: BTreeSet<Shard>,
+    /// Shards that the servers have forgotten something of: what was published first of that, and when it was forgotten.
+    forgotten: Vec<(Shard, Moment, Moment)>,
+    /// Values that counters were given.
+    counted: BTreeSet<(u64, u64)>,
     /// For a second judge, where one is wanted.
     recording: Option<Recording>,
     verdict: Verdict,
@@ -138,13 +148,13 @@ impl Verdict {
 impl Truth {
     pub(crate) fn new(
         keys: &[Key<u64>],
-        tagged: Vec<bool>,
+        tags: Vec<Option<Tag>>,
         traced: bool,
         recording: Option<Recording>,
     ) -> Self {
         Self {
             keys: keys.iter().map(|key| (key.raw().clone(), key.shard())).collect(),
-            tagged,
+            tags,
             traced,
             state: Mutex::new(State {
                 recording,
@@ -201,13 +211,17 @@ impl Truth {
     }
 
     /// A read ended with this answer.
-    pub(crate) fn end(&self, read: Begun, answer: &Fetched<u64>, now: Moment, bound: Duration) {
+    pub(crate) fn end(&self, read: Begun, answer: &Fetched<u64>, now: Moment) {
+        let bound = match answer.freshness() {
+            Freshness::Stale { .. } | Freshness::Unproven { .. } => MAX_STALE,
+            Freshness::Current { .. } | Freshness::WithinTtl { .. } => TIMING.lease,
+        };
         let mut state = self.state();
         let value = **answer;
         state.verdict.reads += 1;
         state.verdict.hits += u64::from(answer.tier() == Tier::L1);
         if let (Some(recording), Some(began)) = (&mut state.recording, read.point) {
-            recording.read(read.process, read.key, (began, now), value, answer.tier());
+            recording.read(read.process, read.key, (began, now), value, served(answer));
         }
         let missed = state.truth[read.key].published.first_after(value);
         let behind = missed.map_or(Duration::ZERO, |at| read.at.since(at));
@@ -215,8 +229,10 @@ impl Truth {
         let newest = &mut state.known(read.process, read.key).newest_read;
         *newest = value.max(*newest);
         let understated = match answer.freshness() {
-            Freshness::Current { at_most } => missed.is_some_and(|at| now.since(at) > at_most + GRAIN),
-            Freshness::WithinTtl { .. } | Freshness::Unproven { .. } | Freshness::Stale { .. } => false,
+            Freshness::Current { at_most }
+            | Freshness::Unproven { at_most }
+            | Freshness::Stale { at_most } => missed.is_some_and(|at| now.since(at) > at_most + GRAIN),
+            Freshness::WithinTtl { .. } => false,
         };
         let breaches = [
             (Breach::OwnWrite, value < read.known.own),
@@ -235,12 +251,57 @@ impl Truth {
         self.state().whole.remove(&shard);
     }
 
+    /// The servers came back from an old copy, just now. What they forgot is known to be lost if a node survives that must have
+    /// heard of it, and has to be assumed if none does: from here on, nothing is current but what is loaded anew.
+    pub(crate) fn restored(&self, survivors: bool, now: Moment) {
+        let forgotten = std::mem::take(&mut self.state().forgotten);
+        for (shard, first, at) in forgotten {
+            if at == now && (!survivors || now.since(first) > HEARD_OF) {
+                // The step that says so belongs to no history that could be forgotten.
+                let barriers = Shard::barriers(shard.lane());
+                self.publish(|key| self.is_in(key, shard), None, barriers, Seq::ZERO, now);
+            }
+        }
+        self.state().whole.clear();
+    }
+
+    /// A node was shown a version again of which it had been told that another one stands there.
+    pub(crate) fn conflict_forgotten(&self, now: Moment, node: usize, counter: u64, version: Seq) {
+        self.trace(
+            now,
+            format_args!("ConflictForgotten: node {node} is shown counter {counter} at {version} once more"),
+        );
+        self.broken(Breach::ConflictForgotten);
+    }
+
+    /// A counter was given this value, and its writer told so.
+    pub(crate) fn counted(&self, now: Moment, counter: u64, value: u64) {
+        let first = self.state().counted.insert((counter, value));
+        if !first {
+            self.trace(
+                now,
+                format_args!("LostUpdate: counter {counter} is made {value} twice"),
+            );
+            self.broken(Breach::LostUpdate);
+        }
+    }
+
+    fn broken(&self, breach: Breach) {
+        *self.state().verdict.breaches.entry(breach).or_default() += 1;
+    }
+
+    /// Whether a key is under a shard: one of its steps can say something of it.
+    fn is_in(&self, key: usize, shard: Shard) -> bool {
+        let own = self.keys[key].1;
+        own == shard || (shard.holds_barriers() && own.lane() == shard.lane())
+    }
+
     /// Everything has come to rest: a read must have the newest value.
     pub(crate) fn at_rest(&self, process: usize, key: usize, answer: &Fetched<u64>, now: Moment) {
         let mut state = self.state();
         let value = **answer;
         if let Some(recording) = &mut state.recording {
-            recording.read_at_rest(process, key, now, value, answer.tier());
+            recording.read_at_rest(process, key, now, value, served(answer));
         }
         if value != state.truth[key].value {
             *state.verdict.breaches.entry(Breach::NeverCaughtUp).or_default() += 1;
@@ -303,6 +364,18 @@ impl State {
 /// What a moment of the servers' clock, and of the timer, is rounded to.
 const GRAIN: Duration = Duration::from_millis(1);
 
+/// After what time every node has heard of a publication, whatever went wrong: the longest trouble, and a heartbeat.
+const HEARD_OF: Duration = Duration::from_secs(2);
+
+fn served(answer: &Fetched<u64>) -> Served {
+    match (answer.freshness(), answer.tier()) {
+        (Freshness::Stale { .. } | Freshness::Unproven { .. }, _) => Served::Stale,
+        (_, Tier::L1) => Served::Memory,
+        (_, Tier::L2) => Served::Shared,
+        (_, Tier::Source) => Served::Source,
+    }
+}
+
 /// The value that a sealed record holds.
 fn stored(body: &[u8]) -> Option<u64> {
     match open(body, SchemaFingerprint::of::<u64>()).ok()?.1 {
@@ -322,8 +395,9 @@ impl Witness for Truth {
                     self.publish(|key| self.keys[key].0 == change.key, value, shard, seq, at);
                 }
             }
-            Op::Raise(Barrier::Tag(_)) => {
-                self.publish(|key| self.tagged[key] && in_lane(key), None, shard, seq, at);
+            Op::Raise(Barrier::Tag(tag)) => {
+                let tagged = |key: usize| self.tags[key].as_ref() == Some(tag);
+                self.publish(|key| tagged(key) && in_lane(key), None, shard, seq, at);
             }
             Op::Raise(Barrier::Namespace(name)) => {
                 self.publish(
@@ -379,8 +453,11 @@ impl Witness for Truth {
         }
         state.whole.remove(&shard);
         // What the servers forgot is no longer published in the history that stands.
-        for truth in &mut state.truth {
-            truth.published.forget(shard, from);
-        }
+        let first = state
+            .truth
+            .iter_mut()
+            .filter_map(|truth| truth.published.forget(shard, from))
+            .min();
+        state.forgotten.extend(first.map(|first| (shard, first, at)));
     }
 }
