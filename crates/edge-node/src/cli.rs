@@ -16,10 +16,14 @@ pub use flags::SettingFlags;
 pub use fleet::FleetPlan;
 pub use store::StoreChoice;
 
+use crate::demo::table::TableForm;
+
 /// An edge node of the GPU marketplace.
 ///
-/// Exit codes: 0 done and everything checked holds; 1 the demonstration found a broken promise, or the check of the servers
-/// something that should be changed; 2 wrong flags, wrong settings, or a file or server that cannot be reached.
+/// Exit codes: 0 done, and in the demonstration every promise was kept and every target met; 1 the demonstration found a
+/// broken promise, or the check of the servers something that should be changed; 2 wrong flags, wrong settings, a file or
+/// server that cannot be reached, or files without anything to run on; 3 the demonstration broke no promise, but missed a
+/// target or had nothing to measure one by.
 #[derive(Debug, Parser)]
 #[command(name = "edge-node", version)]
 pub struct Cli {
@@ -53,7 +57,7 @@ pub enum Command {
     /// a Redis server, or a cluster of them.
     /// Bookings and cancellations flow on a compressed clock while every node serves a Zipf-distributed mix of the
     /// marketplace's queries. Every value read is compared with what was published when; the bookings' log is
-    /// searched for double grants. One table is printed at the end. Ctrl-c ends the run early, with the report so far;
+    /// searched for double grants. Two tables are printed at the end: targets, which depend on the machine, and promises. Ctrl-c ends the run early, with the report so far;
     /// the exit code is still that of what was found.
     Demo(Box<DemoArgs>),
 }
@@ -173,6 +177,9 @@ pub struct DemoArgs {
     /// Lets a store sell that may lose what it acknowledged, as the setting security.allow_lossy_bookings does
     #[arg(long)]
     pub allow_lossy_bookings: bool,
+    /// How the tables are written
+    #[arg(long, value_name = "FORM", value_enum, default_value_t)]
+    pub table: TableForm,
     /// Writes the report as JSON to this file
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,

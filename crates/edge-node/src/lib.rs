@@ -13,9 +13,10 @@
 //!
 //! | code | meaning |
 //! |---|---|
-//! | 0 | done; for the demonstration: everything it checks holds, also when it was interrupted by ctrl-c |
+//! | 0 | done; for the demonstration: every promise was kept and every target met, also when it was interrupted by ctrl-c |
 //! | 1 | the demonstration found a stale read, a double booking or another broken promise; or `check` found something to change |
-//! | 2 | wrong flags, wrong settings, or a file or server that cannot be reached |
+//! | 2 | wrong flags, wrong settings, a file or server that cannot be reached, or files without anything to run on |
+//! | 3 | the demonstration broke no promise, but missed a target, or had nothing to measure one of them by |
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -41,6 +42,8 @@ pub enum Ending {
     Broken,
     /// The request could not be carried out: exit code 2.
     Refused,
+    /// No promise was broken, but a target was missed, or one of them could not be measured: exit code 3.
+    Missed,
 }
 
 /// Does what the command line asks, with this environment; results go to `out`, problems to `err`.
@@ -54,6 +57,7 @@ pub fn run(
         Ending::Well => ExitCode::SUCCESS,
         Ending::Broken => ExitCode::from(1),
         Ending::Refused => ExitCode::from(2),
+        Ending::Missed => ExitCode::from(3),
     }
 }
 

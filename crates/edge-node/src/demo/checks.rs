@@ -62,21 +62,28 @@ pub fn promises(log: &[Change], history: &History, listed: u64, counted: Option<
             evidence: "no statistics could be read".to_owned(),
         }),
     };
+    let over_log = |promise, found: Result<(), Violation>| match (log, &found) {
+        // Without a single decision there was nothing to keep a promise about.
+        ([], Ok(())) => Check::unmeasured(promise),
+        _ => check(promise, found),
+    };
     vec![
-        check("fences increase", fences_increase(log)),
-        check("the change log has no gaps", cursors_are_dense(log)),
-        check("one outcome per idempotency key", one_outcome_per_key(history)),
-        check("bookings are linearizable per GPU", linearizable(history)),
+        over_log("fences increase", fences_increase(log)),
+        over_log("the change log has no gaps", cursors_are_dense(log)),
+        over_log("one outcome per idempotency key", one_outcome_per_key(history)),
+        over_log("bookings are linearizable per GPU", linearizable(history)),
         check("GPU states add up to the inventory", counted),
     ]
 }
 
 fn check(promise: &'static str, found: Result<(), Violation>) -> Check {
-    Check {
-        promise,
-        kept: found.is_ok(),
-        evidence: found.err().map(|violation| violation.evidence),
-    }
+    let kept = Check::that(promise, found.is_ok());
+    kept.because(
+        found
+            .err()
+            .map(|violation| violation.evidence)
+            .unwrap_or_default(),
+    )
 }
 
 #[cfg(test)]
@@ -86,6 +93,7 @@ mod tests {
         StoreTime, UserId,
     };
 
+    use super::super::report::CheckVerdict;
     use super::*;
 
     fn held(cursor: u64, gpu: &str, fence: u64, from: i64, to: i64) -> Change {
@@ -126,6 +134,14 @@ mod tests {
     }
 
     #[test]
+    fn a_run_without_a_decision_kept_no_promise_about_decisions() {
+        let verdicts = promises(&[], &Vec::new(), 0, Some(StateCounts::default()));
+        let verdicts: Vec<CheckVerdict> = verdicts.iter().map(|check| check.kept).collect();
+        assert_eq!(verdicts[..4], [CheckVerdict::Unmeasured; 4]);
+        assert_eq!(verdicts[4], CheckVerdict::Kept);
+    }
+
+    #[test]
     fn a_log_with_a_gap_and_statistics_that_lost_a_gpu_break_their_promises() {
         let log = [held(1, "a", 1, 0, 10), held(3, "b", 1, 0, 10)];
         let counted = StateCounts {
@@ -134,7 +150,7 @@ mod tests {
         };
         let broken: Vec<_> = promises(&log, &Vec::new(), 2, Some(counted))
             .into_iter()
-            .filter(|check| !check.kept)
+            .filter(|check| check.kept == CheckVerdict::Broken)
             .map(|check| check.promise)
             .collect();
         assert_eq!(

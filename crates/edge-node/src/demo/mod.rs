@@ -24,6 +24,7 @@ pub mod fleet;
 pub mod generator;
 pub mod inputs;
 mod launch;
+pub mod promises;
 pub mod queries;
 pub mod readers;
 pub mod report;
@@ -33,7 +34,9 @@ pub mod servers;
 pub mod spans;
 mod subscribers;
 pub mod table;
+pub mod targets;
 pub mod truth;
+pub mod verdict;
 pub mod watch;
 pub mod weather;
 pub mod witnessed;
@@ -43,13 +46,13 @@ use std::io::Write;
 use crate::Ending;
 use crate::cli::DemoArgs;
 use clock::MarketClock;
-use inputs::Inputs;
+use inputs::{Inputs, Notes};
 use marketplace::StoreClock as _;
 
-/// Skipped rows that are shown; of the rest, the number.
+/// Lines about rows that are shown; of the rest, the number.
 const SHOWN_ROWS: usize = 20;
 
-/// Runs the demonstration as the command line asks: problems and progress to `err`, the table to `out`.
+/// Runs the demonstration as the command line asks: problems and progress to `err`, the tables to `out`.
 pub fn command(args: &DemoArgs, out: &mut dyn Write, err: &mut dyn Write) -> Ending {
     match run_and_report(args, out, err) {
         Ok(ending) => ending,
@@ -63,8 +66,19 @@ pub fn command(args: &DemoArgs, out: &mut dyn Write, err: &mut dyn Write) -> End
 
 fn run_and_report(args: &DemoArgs, out: &mut dyn Write, err: &mut dyn Write) -> Result<Ending, String> {
     let clock = MarketClock::start();
-    let inputs = Inputs::of(args, clock.now())?;
-    tell_skipped(&inputs, err).map_err(|error| error.to_string())?;
+    let unheard = |error: std::io::Error| error.to_string();
+    let inputs = match Inputs::of(args, clock.now()) {
+        Ok(inputs) => inputs,
+        Err(unusable) => {
+            tell_rows(&unusable.notes, err).map_err(unheard)?;
+            return Err(unusable.reasons.join("\n"));
+        }
+    };
+    tell_rows(&inputs.notes, err).map_err(unheard)?;
+    for (model, gpus) in &inputs.stock.unknown {
+        let left_out = format!("{gpus} GPUs were left out: nothing is known of model {model}");
+        writeln!(err, "{left_out}").map_err(unheard)?;
+    }
     let file = args.report.as_deref().map(Destination::open).transpose()?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     // The nodes of a real fleet do not wait for each other's processors: with twice as many threads as cores, the
@@ -78,31 +92,23 @@ fn run_and_report(args: &DemoArgs, out: &mut dyn Write, err: &mut dyn Write) -> 
     if let Some(file) = file {
         file.write(&report)?;
     }
-    writeln!(out, "{}", table::table(&report))
-        .map_err(|error| format!("the table cannot be written: {error}"))?;
-    Ok(if report.holds() {
-        Ending::Well
-    } else {
-        Ending::Broken
-    })
+    let (targets, promises) = (targets::of(&report), promises::of(&report));
+    table::write(&targets, &promises, args.table, out)
+        .map_err(|error| format!("the tables cannot be written: {error}"))?;
+    Ok(verdict::ending(&targets, &promises))
 }
 
-fn tell_skipped(inputs: &Inputs, err: &mut dyn Write) -> std::io::Result<()> {
-    for row in inputs.skipped.iter().take(SHOWN_ROWS) {
-        writeln!(err, "{row}; skipped")?;
+fn tell_rows(notes: &Notes, err: &mut dyn Write) -> std::io::Result<()> {
+    for (lines, what) in [(&notes.problems, "; skipped"), (&notes.adjustments, "")] {
+        for line in lines.iter().take(SHOWN_ROWS) {
+            writeln!(err, "{line}{what}")?;
+        }
+        if lines.len() > SHOWN_ROWS {
+            writeln!(err, "... and {} more such lines", lines.len() - SHOWN_ROWS)?;
+        }
     }
-    if !inputs.skipped.is_empty() {
-        writeln!(
-            err,
-            "{} rows could not be read and were skipped",
-            inputs.skipped.len()
-        )?;
-    }
-    for (model, gpus) in &inputs.stock.unknown {
-        writeln!(
-            err,
-            "{gpus} GPUs were left out: nothing is known of model {model}"
-        )?;
+    if notes.skipped > 0 {
+        writeln!(err, "{} rows could not be read and were skipped", notes.skipped)?;
     }
     Ok(())
 }

@@ -41,11 +41,7 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// Runs the demonstration.
 pub(super) async fn run(args: &DemoArgs, inputs: Inputs, clock: MarketClock) -> Result<Report, String> {
-    let Inputs {
-        stock,
-        tasks,
-        skipped,
-    } = inputs;
+    let Inputs { stock, tasks, notes } = inputs;
     let planned = schedule::compressed(&tasks, args.duration);
     let models: Vec<GpuModel> = stock.gpus.iter().map(|gpu| gpu.model.clone()).collect();
     let (gpus, listed) = (stock.gpus.clone(), stock.gpus.len());
@@ -161,7 +157,7 @@ pub(super) async fn run(args: &DemoArgs, inputs: Inputs, clock: MarketClock) -> 
         faults: args.faults,
         interrupted: ending == RunEnding::Interrupted,
         seconds: millis(ended.since(started)) / 1_000.0,
-        skipped_rows: skipped.len(),
+        skipped_rows: notes.skipped,
         content: Content {
             checked: compared.checked,
             violations: compared.violations,
@@ -273,6 +269,7 @@ fn reads(seen: &Seen) -> Reads {
         },
         values: memory + shared + source,
         failed: seen.failed,
+        shared_asked: shared + source,
     }
 }
 

@@ -1,32 +1,60 @@
-//! The one table at the end of a run: targets against actuals, memory against its limits, promises kept.
+//! The two tables at the end of a run, targets and promises: boxes of 80 columns on a terminal, lines with tabs elsewhere.
 //!
 //! It measures nothing and decides no exit code.
 
+use std::io::{self, IsTerminal as _, Write};
+
+use clap::ValueEnum;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{CellAlignment, Table};
-use marketplace::namespaces::{
-    GPU_AVAILABILITY, GPU_PRICING, HISTORICAL_DATA, MARKET_STATS, MEGABYTE, ORDER_BOOK, PROVIDER_STATUS,
-    SHELF_LIST, SHELF_SECTION,
-};
+use comfy_table::{CellAlignment, ContentArrangement, Table};
 
-use super::report::{Delay, Report};
+use super::verdict::Line;
 
-/// The product's targets.
-const L1_HIT_RATIO: f64 = 0.80;
-const L2_HIT_RATIO: f64 = 0.95;
-const PROPAGATION_MS: f64 = 100.0;
-const RESPONSE_MS: f64 = 5.0;
-const INVALIDATION_MS: f64 = 200.0;
+/// The widest a table gets: what any terminal shows.
+const WIDTH: u16 = 80;
 
-/// The table of a report.
-#[must_use]
-pub fn table(report: &Report) -> Table {
+/// How the tables are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum TableForm {
+    /// Boxes where the standard output is a terminal, lines elsewhere
+    #[default]
+    Auto,
+    /// Boxes of at most 80 columns
+    Boxes,
+    /// One line for each row, its fields separated by tabs: for other programs
+    Lines,
+}
+
+/// Writes both tables.
+///
+/// # Errors
+/// When `out` does not take them.
+pub fn write(targets: &[Line], promises: &[Line], form: TableForm, out: &mut dyn Write) -> io::Result<()> {
+    let boxes = match form {
+        TableForm::Auto => io::stdout().is_terminal(),
+        TableForm::Boxes => true,
+        TableForm::Lines => false,
+    };
+    for (title, lines) in [("target", targets), ("promise", promises)] {
+        if boxes {
+            writeln!(out, "{}", boxed(title, lines))?;
+        } else {
+            lines.iter().try_for_each(|line| plain(title, line, out))?;
+        }
+    }
+    Ok(())
+}
+
+fn boxed(title: &str, lines: &[Line]) -> Table {
     let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED);
-    table.set_header(["", "target", "actual", "met"]);
-    targets(&mut table, report);
-    memory(&mut table, report);
-    coherence(&mut table, report);
+    table
+        .load_preset(UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(WIDTH)
+        .set_header([title, "wanted", "found", "met"]);
+    for line in lines {
+        table.add_row([&*line.name, &line.target, &line.actual, line.verdict.text()]);
+    }
     table
         .column_mut(1)
         .into_iter()
@@ -34,143 +62,21 @@ pub fn table(report: &Report) -> Table {
     table
 }
 
-fn targets(table: &mut Table, report: &Report) {
-    let reads = &report.reads;
-    let ratio = |name: &str, target: f64, actual: f64| {
-        row(
-            name,
-            format!("> {:.0} %", target * 100.0),
-            format!("{:.2} %", actual * 100.0),
-            Some(actual > target),
-        )
-    };
-    let delay = |name: &str, target: f64, delay: &Delay| {
-        let Delay {
-            p50,
-            p99,
-            max,
-            samples,
-        } = delay;
-        let actual = format!(
-            "{p99:.2} ms (p50 {p50:.2}, max {max:.1}; {} samples)",
-            grouped(*samples)
-        );
-        row(name, format!("< {target:.0} ms"), actual, Some(*p99 < target))
-    };
-    table.add_row(ratio("L1 hit ratio", L1_HIT_RATIO, reads.l1_hit_ratio));
-    table.add_row(ratio("L2 hit ratio", L2_HIT_RATIO, reads.l2_hit_ratio));
-    table.add_row(delay(
-        "event propagation, p99",
-        PROPAGATION_MS,
-        &report.propagation_ms,
-    ));
-    let millis = |micros: u64| micros as f64 / 1_000.0;
-    let latency = &reads.latency_us;
-    let actual = format!(
-        "{:.2} ms (L1 {:.2}, L2 {:.2}; {} queries)",
-        millis(latency.all.p99),
-        millis(latency.l1.p99),
-        millis(latency.l2.p99),
-        grouped(reads.total)
-    );
-    let met = millis(latency.all.p99) < RESPONSE_MS;
-    table.add_row(row(
-        "cache response, p99",
-        format!("< {RESPONSE_MS:.0} ms"),
+fn plain(title: &str, line: &Line, out: &mut dyn Write) -> io::Result<()> {
+    let field = |text: &str| text.replace(['\t', '\n', '\r'], " ");
+    let Line {
+        name,
+        target,
         actual,
-        Some(met),
-    ));
-    table.add_row(delay(
-        "invalidation, p99",
-        INVALIDATION_MS,
-        &report.invalidation_ms,
-    ));
-}
-
-fn memory(table: &mut Table, report: &Report) {
-    for (class, bytes) in &report.memory_bytes {
-        let limit = LIMITS
-            .iter()
-            .find(|(name, _)| name == class)
-            .map_or(0, |(_, limit)| *limit);
-        let megabytes = |bytes: u64| bytes as f64 / MEGABYTE as f64;
-        let name = format!("memory of {class}");
-        let actual = format!("{:.3} MB on the fullest node", megabytes(*bytes));
-        table.add_row(row(
-            &name,
-            format!("< {:.0} MB", megabytes(limit)),
-            actual,
-            Some(*bytes < limit),
-        ));
-    }
-}
-
-fn coherence(table: &mut Table, report: &Report) {
-    let (staleness, content, bookings) = (&report.staleness, &report.content, &report.bookings);
-    let none = || "0".to_owned();
-    let actual = format!(
-        "{} of {} values, every one compared (stalest {:.1} ms)",
-        staleness.violations,
-        grouped(staleness.checked),
-        staleness.max_ms
-    );
-    let name = format!("values staler than {:.0} ms", staleness.bound_ms);
-    table.add_row(row(&name, none(), actual, Some(staleness.violations == 0)));
-    let actual = format!(
-        "{} of {} statuses, a sample",
-        content.violations,
-        grouped(content.checked)
-    );
-    table.add_row(row(
-        "statuses that were not true",
-        none(),
-        actual,
-        Some(content.violations == 0),
-    ));
-    let checks = &report.spot_checks;
-    let actual = format!(
-        "{} of {} comparisons, a sample; oldest canary {:.0} ms",
-        checks.inconsistent,
-        grouped(checks.inconsistent + checks.consistent),
-        report.canary_age_ms
-    );
-    table.add_row(row(
-        "hits that nodes found wrong themselves",
-        none(),
-        actual,
-        Some(checks.inconsistent == 0),
-    ));
-    let actual = format!(
-        "{} of {} won ({} asked, {} conflicts, {} cancelled)",
-        bookings.double,
-        grouped(bookings.won),
-        grouped(bookings.attempted),
-        grouped(bookings.conflict),
-        grouped(bookings.cancelled)
-    );
-    table.add_row(row("double bookings", none(), actual, Some(bookings.double == 0)));
-    for check in &report.checks {
-        let actual = check.evidence.clone().unwrap_or_else(|| "holds".to_owned());
-        table.add_row(row(check.promise, String::new(), actual, Some(check.kept)));
-    }
-    let schedule = &report.schedule;
-    let actual = format!(
-        "p99 {:.1} ms, at most {:.1} ms late; {} of {} tasks ended",
-        schedule.late_ms.p99,
-        schedule.late_ms.max,
-        grouped(schedule.done),
-        grouped(schedule.tasks)
-    );
-    table.add_row(row("the compressed clock", String::new(), actual, None));
-}
-
-fn row(name: &str, target: String, actual: String, met: Option<bool>) -> [String; 4] {
-    let met = met.map_or("", |met| if met { "yes" } else { "NO" });
-    [name.to_owned(), target, actual, met.to_owned()]
+        verdict,
+    } = line;
+    let (name, target, actual) = (field(name), field(target), field(actual));
+    writeln!(out, "{title}\t{name}\t{target}\t{actual}\t{}", verdict.text())
 }
 
 /// 1234567 as `1,234,567`.
-fn grouped(number: u64) -> String {
+#[must_use]
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (place, digit) in digits.chars().enumerate() {
@@ -182,43 +88,58 @@ fn grouped(number: u64) -> String {
     text
 }
 
-const LIMITS: [(&str, u64); 8] = [
-    (GPU_AVAILABILITY.name(), GPU_AVAILABILITY.policy().max_bytes),
-    (GPU_PRICING.name(), GPU_PRICING.policy().max_bytes),
-    (ORDER_BOOK.name(), ORDER_BOOK.policy().max_bytes),
-    (PROVIDER_STATUS.name(), PROVIDER_STATUS.policy().max_bytes),
-    (MARKET_STATS.name(), MARKET_STATS.policy().max_bytes),
-    (HISTORICAL_DATA.name(), HISTORICAL_DATA.policy().max_bytes),
-    (SHELF_SECTION.name(), SHELF_SECTION.policy().max_bytes),
-    (SHELF_LIST.name(), SHELF_LIST.policy().max_bytes),
-];
-
 #[cfg(test)]
 mod tests {
+    use super::super::report::{Check, Report};
+    use super::super::{promises, targets};
     use super::*;
 
-    #[test]
-    fn every_class_has_its_limit() {
-        for (class, _) in super::super::fleet::SHARES {
-            assert!(LIMITS.iter().any(|(name, _)| *name == class), "{class}");
-        }
+    /// As long as its texts get.
+    fn report() -> Report {
+        let mut report = Report::default();
+        report.reads.total = u64::from(u32::MAX);
+        report.propagation_ms.samples = u64::from(u32::MAX);
+        report.staleness.checked = u64::MAX;
+        report.bookings.won = u64::from(u32::MAX);
+        report.bookings.attempted = u64::from(u32::MAX);
+        report.memory_bytes = vec![("historical_data".to_owned(), u64::from(u32::MAX))];
+        let evidence = "x".repeat(200);
+        report
+            .checks
+            .push(Check::that("one outcome per idempotency key", false).because(evidence));
+        report
+    }
+
+    fn written(form: TableForm) -> String {
+        let report = report();
+        let mut out = Vec::new();
+        write(&targets::of(&report), &promises::of(&report), form, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
     }
 
     #[test]
-    fn a_missed_target_is_shown_as_missed() {
-        let mut report = Report::default();
-        report.reads.l1_hit_ratio = 0.80;
-        report.propagation_ms.p99 = 100.0;
-        let text = table(&report).to_string();
-        for name in ["L1 hit ratio", "event propagation"] {
-            let line = text.lines().find(|line| line.contains(name)).unwrap();
-            assert!(line.contains("NO"), "{line}");
+    fn both_tables_fit_into_eighty_columns() {
+        let text = written(TableForm::Boxes);
+        for line in text.lines() {
+            assert!(line.chars().count() <= usize::from(WIDTH), "{line}");
         }
-        let line = text
-            .lines()
-            .find(|line| line.contains("double bookings"))
-            .unwrap();
-        assert!(line.contains("yes"), "{line}");
+        assert_eq!(text.matches("wanted").count(), 2, "two tables");
+    }
+
+    #[test]
+    fn the_plain_form_has_one_line_of_five_fields_for_each_row() {
+        let text = written(TableForm::Lines);
+        assert!(text.is_ascii(), "{text}");
+        let fields: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
+        assert!(fields.iter().all(|fields| fields.len() == 5), "{text}");
+        assert_eq!(fields[0], ["target", "L1 hit ratio", "> 80 %", "-", "-"]);
+        let broken = fields
+            .iter()
+            .find(|fields| fields[1] == "one outcome per idempotency key");
+        assert_eq!(
+            broken.map(|fields| (fields[0], fields[4])),
+            Some(("promise", "NO"))
+        );
     }
 
     #[test]
