@@ -277,7 +277,12 @@ async fn a_node_over_heads_of_the_release_before_answers_from_the_source_and_cha
     }
     let node = cold(place.server.settings());
     for round in 0..3 {
-        let fetched = node.get_or_load(&key(1), async move || Ok(Some(round))).await;
+        let fetched = node
+            .get_or_load(
+                &key(1),
+                move |_| async move { Ok::<_, std::io::Error>(Some(round)) },
+            )
+            .await;
         assert_eq!(
             fetched.expect("the source answers").map(|fetched| *fetched),
             Some(round)
@@ -308,7 +313,9 @@ async fn a_record_of_another_release_is_a_miss_and_is_replaced() {
         place.set(&record_name, &other).await;
         let newcomer = warm(place.server.settings()).await;
         assert_eq!(read(&newcomer, 1).await, None, "a record of format {format}");
-        let loaded = newcomer.get_or_load(&key(1), async || Ok(Some(6))).await;
+        let loaded = newcomer
+            .get_or_load(&key(1), |_| async { Ok::<_, std::io::Error>(Some(6)) })
+            .await;
         assert_eq!(loaded.expect("loaded").map(|fetched| *fetched), Some(6));
         assert_eq!(place.bytes(&record_name).await[0], 2);
         newcomer.shutdown().await;
