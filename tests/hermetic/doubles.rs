@@ -129,6 +129,7 @@ pub(crate) struct Watch(Arc<Mutex<Log>>);
 struct Log {
     refuses_changes: bool,
     panics_on_reads: bool,
+    hangs_when_described: bool,
     writes: Vec<(Shard, Op)>,
     lives: Vec<Duration>,
 }
@@ -153,6 +154,11 @@ impl Watch {
     /// From now on every read is a mistake of the store's own.
     pub(crate) fn panic_on_reads(&self) {
         self.0.lock().expect("watch").panics_on_reads = true;
+    }
+
+    /// From now on, or from now on no longer, the store does not say how it is.
+    pub(crate) fn hang_when_described(&self, hangs: bool) {
+        self.0.lock().expect("watch").hangs_when_described = hangs;
     }
 
     pub(crate) fn writes(&self) -> Vec<(Shard, Op)> {
@@ -233,6 +239,10 @@ impl SharedStore for Watched {
     }
 
     async fn describe(&self) -> StoreDescription {
+        let hangs = self.watch.0.lock().expect("watch").hangs_when_described;
+        if hangs {
+            std::future::pending::<()>().await;
+        }
         self.inner.describe().await
     }
 }

@@ -10,7 +10,7 @@ use edge_cache::{CacheError, Receipt, Status};
 use tests::{Fleet, FleetOptions};
 use tokio::time::{Instant, sleep};
 
-use crate::doubles::Source;
+use crate::doubles::{Source, Watch};
 
 const POLICY: Policy = Policy::event_driven(Duration::from_secs(300));
 const NUMBERS: Namespace<u64> = Namespace::new("numbers", POLICY);
@@ -122,6 +122,86 @@ async fn health_tells_an_outage_from_a_lost_bus_and_from_debts() {
     assert!(
         after <= Duration::from_millis(1) && before > after,
         "{before:?} {after:?}"
+    );
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_answers_soon_when_the_store_hangs_and_says_how_old_its_words_are() {
+    let watch = Watch::default();
+    let options = FleetOptions {
+        nodes: 1,
+        shared: watch.wrap(),
+        ..FleetOptions::default()
+    };
+    let fleet = Fleet::start(options, |builder| builder.namespace(&NUMBERS)).await;
+    let node = &fleet.nodes[0];
+    let most = Duration::from_millis(250);
+    watch.hang_when_described(true);
+    let asked = Instant::now();
+    let health = node.health().await;
+    assert!(asked.elapsed() <= most, "{:?}", asked.elapsed());
+    assert_eq!((health.store.backend, health.store_age), ("unknown", None));
+    watch.hang_when_described(false);
+    let health = node.health().await;
+    assert_eq!(
+        (health.status, health.store.backend, health.store_age),
+        (Status::Healthy, "embedded", Some(Duration::ZERO))
+    );
+    watch.hang_when_described(true);
+    sleep(Duration::from_secs(1)).await;
+    let asked = Instant::now();
+    let health = node.health().await;
+    assert!(asked.elapsed() <= most, "{:?}", asked.elapsed());
+    assert_eq!(
+        (health.status, health.store.backend),
+        (Status::Degraded, "embedded")
+    );
+    assert!(health.store_age >= Some(Duration::from_secs(1)), "{health:?}");
+    // Without heartbeats, a store that is silent is away.
+    fleet.hub.partition("node-0", Cut::Both);
+    sleep(Duration::from_secs(4)).await;
+    assert_eq!(node.health().await.status, Status::Down);
+    fleet.hub.heal("node-0");
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn ready_is_not_true_before_memory_may_answer() {
+    let fleet = fleet().await;
+    let (node, key, source) = (&fleet.nodes[0], NUMBERS.key(&[("id", &1)]), Source::of(1));
+    let kept = OTHERS.key(&[("id", &1)]);
+    node.put(&kept, 1).await.expect("published");
+    assert!(node.ready(Duration::ZERO).await);
+    fleet.hub.partition("node-0", Cut::Both);
+    sleep(Duration::from_secs(5)).await;
+    // Loaded past the store, so it is owed an invalidation.
+    node.get_or_load(&key, source.loader()).await.expect("loaded");
+    assert!(!node.ready(Duration::from_secs(5)).await, "there is no lease");
+    fleet.hub.heal("node-0");
+    assert!(node.ready(Duration::from_secs(10)).await);
+    assert_eq!(node.stats().owed, 0);
+    assert_eq!(node.peek(&kept).expect("registered").as_deref(), Some(&1));
+    node.get_or_load(&key, source.loader()).await.expect("loaded");
+    assert_eq!(node.peek(&key).expect("registered").as_deref(), Some(&1));
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_owed_is_paid_as_soon_as_the_store_is_heard_of_again() {
+    let fleet = fleet().await;
+    let (node, key) = (&fleet.nodes[0], NUMBERS.key(&[("id", &1)]));
+    fleet.hub.partition("node-0", Cut::Both);
+    node.invalidate(&key).await.expect("owed");
+    sleep(Duration::from_secs(20)).await;
+    fleet.hub.heal("node-0");
+    let healed = Instant::now();
+    assert!(node.ready(Duration::from_secs(10)).await);
+    assert_eq!(node.stats().owed, 0);
+    assert!(
+        healed.elapsed() <= Duration::from_millis(2_500),
+        "{:?}",
+        healed.elapsed()
     );
     fleet.shutdown().await;
 }

@@ -232,6 +232,8 @@ impl EdgeCacheBuilder {
             outbox: std::sync::Mutex::new(self.outbox),
             owed: 0.into(),
             paying: 0.into(),
+            refusals: std::sync::Mutex::default(),
+            described: std::sync::Mutex::default(),
             owed_came: tokio::sync::Notify::new(),
             paid: tokio::sync::Notify::new(),
             tasks: TaskTracker::new(),

@@ -2,15 +2,17 @@
 //!
 //! The paths themselves are in `reading`, `fill`, `writing`, `clearing`, `debts` and `publish`.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cache_core::{CacheKey, NodeId, Shard};
+use cache_core::{CacheKey, Moment, NodeId, Shard, StoreDescription};
 use event_bus::{Coherence, Dispatcher, Outbox, Rule, Source};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::debts::Refusals;
 use crate::holding::Holding;
 use crate::memory::Memory;
 use crate::ports::Ports;
@@ -29,6 +31,10 @@ pub(crate) struct Engine {
     pub(crate) paid: Notify,
     /// Payments under way.
     pub(crate) paying: AtomicUsize,
+    /// Shards that take no payments at the moment.
+    pub(crate) refusals: Mutex<BTreeMap<Shard, Refusals>>,
+    /// What the shared store said of itself when it last answered, and when it was asked.
+    pub(crate) described: Mutex<Option<(StoreDescription, Moment)>>,
     pub(crate) tasks: TaskTracker,
     pub(crate) holding: Holding,
     /// It is about to stop, and will pay what is owed by now for the last time.

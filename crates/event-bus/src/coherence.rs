@@ -115,6 +115,7 @@ pub struct Coherence {
     contact: contact::Contact,
     pub(crate) queued: AtomicUsize,
     pub(crate) connected: AtomicBool,
+    unreachable: AtomicBool,
 }
 
 /// What the hit path reads of a shard.
@@ -169,6 +170,7 @@ impl Coherence {
             contact: contact::Contact::default(),
             queued: AtomicUsize::new(0),
             connected: AtomicBool::new(false),
+            unreachable: AtomicBool::new(false),
         }
     }
 
@@ -324,17 +326,34 @@ impl Coherence {
         })
     }
 
-    /// Waits until every shard of the lane is followed, or `limit` has passed; tells which it was. Cancel-safe.
+    /// Waits until every shard of the lane is followed and under a lease, or `limit` has passed; tells which it was. Followed
+    /// alone is not enough: after an outage, a shard is followed before memory may answer for it. Cancel-safe.
     pub async fn ready(&self, limit: Duration) -> bool {
-        self.until(limit, || {
-            Shard::all(self.lane).all(|shard| self.follower(shard).is_live())
-        })
-        .await
+        let holds =
+            || Shard::all(self.lane).all(|shard| self.follower(shard).is_live() && self.leased(shard));
+        self.until(limit, || holds().then_some(true)).await
     }
 
-    /// Waits until this shard is followed, or `limit` has passed; tells which it was. Cancel-safe.
+    /// Waits until this shard is followed, or `limit` has passed, or it is known that there is no bus to follow it by;
+    /// tells which it was. Cancel-safe.
     pub async fn followed(&self, shard: Shard, limit: Duration) -> bool {
-        self.until(limit, || self.follower(shard).is_live()).await
+        let unreachable = || self.unreachable.load(Ordering::Relaxed).then_some(false);
+        let live = || self.follower(shard).is_live().then_some(true);
+        self.until(limit, || live().or_else(unreachable)).await
+    }
+
+    /// Waits until something was heard of the lane's heads, or of a shard's state. Cancel-safe.
+    pub async fn heard(&self) {
+        self.progress.notified().await;
+    }
+
+    /// Whether the last attempt to subscribe came to nothing.
+    pub(crate) fn reached(&self, reached: bool) {
+        self.unreachable.store(!reached, Ordering::Relaxed);
+        self.connected.store(reached, Ordering::Relaxed);
+        if !reached {
+            self.progress.notify_waiters();
+        }
     }
 
     /// What happened in all shards so far.
@@ -464,19 +483,20 @@ impl Coherence {
         self.chores_came.notified().await;
     }
 
-    async fn until(&self, limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
+    /// Waits for an answer that progress may bring; `false` when there is none within `limit`.
+    async fn until(&self, limit: Duration, mut answer: impl FnMut() -> Option<bool>) -> bool {
         let wait = async {
             loop {
                 let progress = self.progress.notified();
                 tokio::pin!(progress);
                 progress.as_mut().enable();
-                if holds() {
-                    return;
+                if let Some(answer) = answer() {
+                    return answer;
                 }
                 progress.await;
             }
         };
-        tokio::time::timeout(limit, wait).await.is_ok()
+        tokio::time::timeout(limit, wait).await.unwrap_or(false)
     }
 
     fn follower(&self, shard: Shard) -> MutexGuard<'_, Follower> {

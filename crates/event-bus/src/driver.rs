@@ -78,18 +78,20 @@ impl Driver {
                 Ok(Ok(link)) => {
                     pause = RETRY.0;
                     self.coherence.resubscribed();
-                    self.coherence.connected.store(true, Ordering::Relaxed);
+                    self.coherence.reached(true);
                     self.follow(&inbox, &link).await;
                     self.coherence.connected.store(false, Ordering::Relaxed);
                 }
                 Ok(Err(error)) => {
                     tracing::debug!(lane = ?self.coherence.lane(), %error, "cannot subscribe; will try again");
                     self.coherence.failed(error);
+                    self.coherence.reached(false);
                 }
                 Err(_elapsed) => {
                     tracing::debug!(lane = ?self.coherence.lane(), "subscribing took too long; will try again");
                     self.coherence
                         .failed(format!("subscribing took longer than {limit:?}"));
+                    self.coherence.reached(false);
                 }
             }
             tokio::select! {

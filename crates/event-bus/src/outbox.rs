@@ -178,6 +178,13 @@ impl Outbox {
             })
     }
 
+    /// Whether anything is still to be paid that was first owed up to this ticket.
+    pub fn owes_anything_until(&self, ticket: u64) -> bool {
+        let mut keys = self.keys.values().flat_map(BTreeMap::values);
+        let mut others = self.shards.values().chain(self.barriers.values());
+        keys.any(|owed| owed.first <= ticket) || others.any(|owed| owed.first <= ticket)
+    }
+
     /// The next debt to pay, critical lane first, at most `batch` keys at once. It stays owed until [`Outbox::paid`].
     pub fn next(&self, batch: usize) -> Option<Debt> {
         self.debts(batch).next()

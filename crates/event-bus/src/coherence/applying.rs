@@ -7,7 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-use cache_core::{CacheEvent, CacheKey, EventId, EventOp, Head, Record, Seq, ServerMark, Shard, Version};
+use cache_core::{
+    CacheEvent, CacheKey, EventId, EventOp, Head, Moment, Record, Seq, ServerMark, Shard, Version,
+};
 
 use super::{Changed, Chore, Coherence};
 use crate::canaries::is_canary;
@@ -40,8 +42,10 @@ impl Coherence {
             view.generation.store(follower.generation(), Ordering::Release);
             Vec::new()
         });
-        view.lease.store(follower.lease().as_nanos(), Ordering::Release);
-        let changed_state = follower.is_live() != live || follower.generation() != generation;
+        let lease = follower.lease();
+        let before = Moment::from_nanos(view.lease.swap(lease.as_nanos(), Ordering::Release));
+        let regained = before < lease && self.clock.ceiling(before) >= before;
+        let changed_state = follower.is_live() != live || follower.generation() != generation || regained;
         let moved = changed_state || follower.cursor() != cursor;
         drop(follower);
         if !effects.is_empty() {

@@ -344,3 +344,38 @@ async fn dropping_the_future_stops_it_too() {
     let inbox = scene.tap.inbox.lock().expect("not poisoned").strong_count();
     assert_eq!(inbox, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_shard_that_there_is_no_bus_to_follow_by() {
+    let scene = Scene::with_queue(1_024);
+    scene.tap.refuses.store(true, Ordering::SeqCst);
+    let asked = Instant::now();
+    assert!(!scene.lane.followed(shard(), LONG).await);
+    assert!(
+        asked.elapsed() < Duration::from_millis(100),
+        "{:?}",
+        asked.elapsed()
+    );
+    assert!(
+        !scene.lane.ready(Duration::from_secs(1)).await,
+        "but who waits for it to be ready does"
+    );
+    scene.tap.refuses.store(false, Ordering::SeqCst);
+    assert!(scene.lane.ready(LONG).await);
+    assert!(scene.lane.followed(shard(), LONG).await);
+    scene.stop.cancel();
+    scene.task.await.expect("it ends");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_is_ready_only_while_its_leases_stand() {
+    let scene = Scene::new().await;
+    scene.hub.partition("node", Cut::Bus);
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert!(!scene.lane.ready(Duration::from_secs(1)).await);
+    scene.hub.heal("node");
+    assert!(scene.lane.ready(LONG).await);
+    assert!(scene.leased(), "from the very moment");
+    scene.stop.cancel();
+    scene.task.await.expect("it ends");
+}
