@@ -5,6 +5,7 @@
 mod away;
 mod basics;
 mod catching_up;
+mod conflicts;
 mod doubles;
 mod events;
 mod handles;
@@ -16,6 +17,8 @@ mod operations;
 mod options;
 mod outages;
 mod panicking_values;
+mod passing_by;
+mod proofs;
 mod races;
 mod reports;
 mod self_checks;

@@ -14,7 +14,7 @@ use futures_util::future::join;
 use tests::{Fleet, FleetOptions};
 use tokio::time::{Instant, sleep};
 
-use crate::doubles::{Source, Watch};
+use crate::doubles::{Says, Source, Watch};
 
 const POLICY: Policy = Policy::event_driven(Duration::from_secs(300)).with_jitter(Permille(0));
 const NUMBERS: Namespace<u64> = Namespace::new("numbers", POLICY);
@@ -63,6 +63,61 @@ async fn without_the_shared_store_the_loader_answers_every_time_and_nothing_is_k
     fleet.hub.heal("node-0");
     sleep(SETTLED).await;
     assert!(node.get(&key(1)).await.expect("get").is_none());
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_with_a_loader_that_joins_one_without_asks_its_loader_when_the_store_is_away() {
+    let fleet = fleet().await;
+    let (node, key, source) = (&fleet.nodes[0], key(1), Source::of(7));
+    fleet.hub.partition("node-0", Cut::Data);
+    let asked = Instant::now();
+    let plain = join(node.get(&key), node.get(&key));
+    let loading = join(
+        node.get_or_load(&key, source.loader()),
+        node.get_or_load(&key, source.loader()),
+    );
+    let ((first, _), (one, other)) = join(plain, loading).await;
+    assert!(matches!(first, Err(CacheError::Unavailable(_))), "{first:?}");
+    for loaded in [one, other] {
+        assert_eq!(loaded.expect("loaded").as_deref(), Some(&7));
+    }
+    assert!(asked.elapsed() <= Duration::from_secs(3), "{:?}", asked.elapsed());
+    fleet.hub.heal("node-0");
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_with_a_loader_waits_for_one_without_only_as_long_as_for_the_store_itself() {
+    let fleet = fleet().await;
+    let (node, source) = (&fleet.nodes[0], Source::of(7));
+    // The store hangs: a read without a loader waits for it to the end of its time.
+    let hanging = Duration::from_secs(60);
+    fleet.hub.set_faults(Faults {
+        request_delay: hanging..=hanging,
+        ..Faults::NONE
+    });
+    let asked = Instant::now();
+    let (_, loaded) = join(node.get(&key(1)), async {
+        let loaded = node.get_or_load(&key(1), source.loader()).await;
+        (loaded, asked.elapsed())
+    })
+    .await;
+    assert_eq!(loaded.0.expect("loaded").as_deref(), Some(&7));
+    assert!(loaded.1 <= Duration::from_millis(2_100), "{:?}", loaded.1);
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_without_a_loader_that_joins_one_with_is_not_told_that_the_load_failed() {
+    let fleet = fleet().await;
+    let (node, source) = (
+        &fleet.nodes[0],
+        Source::saying(Says::Error).slow(Duration::from_millis(50)),
+    );
+    let (loading, plain) = join(node.get_or_load(&key(1), source.loader()), node.get(&key(1))).await;
+    assert!(matches!(loading, Err(CacheError::Load(_))), "{loading:?}");
+    assert!(plain.expect("the store says that it has none").is_none());
     fleet.shutdown().await;
 }
 
@@ -196,6 +251,29 @@ async fn a_put_without_the_shared_store_is_refused_or_becomes_an_invalidation_as
         assert!(node.get(&queued).await.expect("get").is_none());
         assert_eq!(node.get(&key(1)).await.expect("get").as_deref(), Some(&1));
     }
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_in_a_known_outage_fails_at_once() {
+    let fleet = fleet().await;
+    let node = &fleet.nodes[0];
+    fleet.hub.partition("node-0", Cut::Both);
+    assert_eq!(node.invalidate(&key(1)).await.expect("owed"), Receipt::Queued);
+    sleep(Duration::from_secs(5)).await;
+    for _ in 0..3 {
+        let asked = Instant::now();
+        let refused = node.put(&key(1), 2).await;
+        assert!(matches!(refused, Err(CacheError::Unavailable(_))), "{refused:?}");
+        assert!(
+            asked.elapsed() <= Duration::from_millis(10),
+            "{:?}",
+            asked.elapsed()
+        );
+    }
+    fleet.hub.heal("node-0");
+    assert!(node.ready(Duration::from_secs(10)).await);
+    node.put(&key(1), 2).await.expect("published");
     fleet.shutdown().await;
 }
 

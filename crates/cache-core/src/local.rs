@@ -55,7 +55,8 @@ pub enum Begun {
 pub enum Finished {
     /// The slot is free; the entry, if there was one, is resident.
     Installed,
-    /// An event newer than the entry came during the fill. The slot stays with the caller, who reads again.
+    /// Something newer than the entry is known, by an event or by a reader that passed memory by. The slot stays with the
+    /// caller, who reads again.
     Superseded {
         /// The next attempt must be at least as new as this.
         floor: Seq,
@@ -67,8 +68,12 @@ pub enum Finished {
 /// What takes the place of a superseded entry.
 #[derive(Clone, Debug)]
 pub enum Replacement {
-    /// Nothing.
+    /// Nothing: what is resident of an older version goes.
     None,
+    /// Nothing, and what is resident goes unless its version is newer. A fill under way reads again, once, unless it brings
+    /// something newer. For what was read past memory: two loads between the same two events have one version, and which
+    /// of them is newer cannot be told.
+    Evict,
     /// This, but only where an older entry is resident: for values that travelled inside an event.
     IfResident(Arc<Entry>),
     /// This: for the node's own writes.
@@ -100,11 +105,14 @@ pub trait LocalStore: Send + Sync + 'static {
     /// the key since it began. Otherwise the caller takes the slot over and the older fill finds it is not its own.
     fn begin(&self, key: &CacheKey, now: Moment, flight: Flight) -> Begun;
 
-    /// Ends a fill: installs `entry`, or with `None` only frees the slot.
+    /// Ends a fill: installs `entry`, unless one of a newer version is resident, or with `None` only frees the slot.
     fn finish(&self, key: &CacheKey, ticket: Ticket, entry: Option<Arc<Entry>>) -> Finished;
 
-    /// The key changed at `seq`: drops or replaces an older resident entry, closes a running fill to new readers and
-    /// raises its floor. Returns whether a resident entry was dropped or replaced.
+    /// The key has this version, or one that is newer: drops or replaces a resident entry of an older one, closes a running
+    /// fill to new readers and raises its floor. Returns whether a resident entry was dropped or replaced.
+    ///
+    /// What counts is the version that an entry has, not only up to which event it is known to be current: a load changes
+    /// the version without an event.
     fn supersede(&self, key: &CacheKey, seq: Seq, replacement: Replacement) -> bool;
 
     /// Frees all entries. Running fills are not touched: what they install is judged by its generation.

@@ -72,7 +72,8 @@ pub enum OutageReads {
 /// Serving an expired value when it cannot be read again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FailSafe {
-    /// How long after its expiry a value may still be served.
+    /// How long after its expiry a value may still be served, and how long after it was last proven to be current, whichever was
+    /// earlier. A proof is up to a lease old when the shared store answered, so a span below the lease is hardly ever met.
     pub max_stale: Duration,
     /// After a failed load, how long the stale value is served before the loader is asked again.
     pub throttle: Duration,

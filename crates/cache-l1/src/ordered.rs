@@ -58,7 +58,8 @@ impl<S: Slots, R: Residency> Ordered<S, R> {
             let mut held = self.slots.hold(key);
             match held.slot().filter(|slot| slot.is_led_by(ticket)) {
                 Some(slot) => {
-                    let floor = entry.as_ref().and_then(|entry| slot.floor_above(entry.as_of));
+                    let version = entry.as_ref().map(|entry| entry.version.seq);
+                    let floor = version.and_then(|version| slot.floor_above(version));
                     if let Some(floor) = floor {
                         (Finished::Superseded { floor }, None)
                     } else {
@@ -79,10 +80,17 @@ impl<S: Slots, R: Residency> Ordered<S, R> {
         // Held to the end, whether or not there is a fill.
         let mut held = self.slots.hold(key);
         if let Some(slot) = held.slot() {
-            slot.supersede(seq);
+            match &replacement {
+                Replacement::Evict => slot.doubt(seq),
+                _event => slot.supersede(seq),
+            }
         }
         match &replacement {
             Replacement::None => self.residents.remove_older(key, seq, &mut discarded),
+            Replacement::Evict => {
+                let next = Seq(seq.0.saturating_add(1));
+                self.residents.remove_older(key, next, &mut discarded)
+            }
             Replacement::IfResident(entry) => {
                 let yields = self.resident_yields(key, seq, entry) == Some(true);
                 if yields {
@@ -119,15 +127,16 @@ impl<S: Slots, R: Residency> Ordered<S, R> {
     /// Whether the resident entry, if there is one, is older than the change or dead.
     fn resident_yields(&self, key: &CacheKey, seq: Seq, replacement: &Entry) -> Option<bool> {
         let resident = self.residents.peek(key)?;
-        Some(resident.as_of < seq || resident.generation != replacement.generation)
+        Some(resident.version.seq < seq || resident.generation != replacement.generation)
     }
 
-    /// An event may have put something newer in while the fill was under way; that stays.
+    /// Something newer may be resident: an event put it in while the fill was under way, or the fill read a copy that lags.
+    /// That stays.
     fn install(&self, key: &CacheKey, entry: &Arc<Entry>, discarded: &mut Discarded) {
-        let newer = self
-            .residents
-            .peek(key)
-            .is_some_and(|resident| resident.generation == entry.generation && resident.as_of > entry.as_of);
+        let order = |entry: &Entry| (entry.version.seq, entry.as_of);
+        let newer = self.residents.peek(key).is_some_and(|resident| {
+            resident.generation == entry.generation && order(&resident) > order(entry)
+        });
         if !newer {
             self.residents.insert(key, Arc::clone(entry), discarded);
         }

@@ -57,7 +57,7 @@ impl Residency for Residents {
     }
 
     fn remove_older(&self, key: &CacheKey, seq: Seq, discarded: &mut Discarded) -> bool {
-        let Some((key, entry)) = self.cache.remove_if(key, |entry| entry.as_of < seq) else {
+        let Some((key, entry)) = self.cache.remove_if(key, |entry| entry.version.seq < seq) else {
             return false;
         };
         self.ledger.subtract(&entry);
@@ -95,7 +95,7 @@ pub(crate) trait Residency {
     /// popular, not writers.
     fn replace(&self, key: &CacheKey, entry: Arc<Entry>, discarded: &mut Discarded);
 
-    /// Removes the entry if it is known to be current only up to something before `seq`.
+    /// Removes the entry if its version is older than this one.
     fn remove_older(&self, key: &CacheKey, seq: Seq, discarded: &mut Discarded) -> bool;
 
     /// Removes everything, one entry at a time, so that readers are not held up.

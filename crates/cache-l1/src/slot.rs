@@ -11,8 +11,10 @@ use cache_core::{Flight, Moment, Seq, Ticket};
 pub(crate) struct Slot {
     ticket: Ticket,
     flight: Flight,
-    /// The newest event that came since the beginning, if any.
+    /// The newest version that was heard of since the beginning, if any.
     superseded: Option<Seq>,
+    /// What was read so far and has this version, or an older one, must be read again.
+    doubted: Option<Seq>,
 }
 
 impl Slot {
@@ -23,6 +25,7 @@ impl Slot {
             ticket,
             flight,
             superseded: None,
+            doubted: None,
         }
     }
 
@@ -39,13 +42,25 @@ impl Slot {
         self.ticket == ticket
     }
 
-    /// How new an entry must be, if one that is known up to `as_of` is not new enough.
-    pub(crate) fn floor_above(&self, as_of: Seq) -> Option<Seq> {
-        self.superseded.filter(|floor| as_of < *floor)
+    /// How new an entry must be, if one of this version is not new enough. What is doubted is so once: what is read after that
+    /// may have the same version.
+    pub(crate) fn floor_above(&mut self, version: Seq) -> Option<Seq> {
+        let doubted = self
+            .doubted
+            .take()
+            .map(|doubted| Seq(doubted.0.saturating_add(1)));
+        let floor = self.superseded.max(doubted);
+        floor.filter(|floor| version < *floor)
     }
 
-    /// The key changed at `seq`. Events may come in any order; the highest counts.
+    /// The key has this version by now. Events may come in any order; the highest counts.
     pub(crate) fn supersede(&mut self, seq: Seq) {
         self.superseded = self.superseded.max(Some(seq));
+    }
+
+    /// Somebody was shown this version, or another of the same number, that may be newer than what is being read.
+    pub(crate) fn doubt(&mut self, seq: Seq) {
+        self.supersede(Seq::ZERO);
+        self.doubted = self.doubted.max(Some(seq));
     }
 }

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_core::{CacheEvent, Key, Namespace, Seq, Tag};
+use cache_core::{CacheEvent, Key, Namespace, Tag};
 use event_bus::{Delivery, EventStream, Filter, Subscription};
 
 use crate::engine::Engine;
@@ -21,6 +21,7 @@ use crate::{
     Ports, Put, Receipt, Stats,
 };
 
+mod conditional;
 mod many;
 
 /// A two-tier cache on one node. Cheap to clone; all clones are the same cache. With the last of them its tasks end and its
@@ -88,12 +89,16 @@ impl EdgeCache {
         }
     }
 
-    /// Waits until every shard is followed, or `limit` has passed; tells which it was. Reads work before that, from
-    /// their loaders.
+    /// Waits until memory may answer, or `limit` has passed; tells which it was: every shard is followed and under a lease, and
+    /// nothing that this node owes the shared store keeps a key out of memory. True at once where that is so already.
+    /// Reads work before that, from their loaders.
     pub async fn ready(&self, limit: Duration) -> bool {
         let [critical, bulk] = &self.engine.lanes;
-        let (critical, bulk) = futures_util::future::join(critical.ready(limit), bulk.ready(limit)).await;
-        critical && bulk
+        let ready = async {
+            futures_util::future::join(critical.ready(limit), bulk.ready(limit)).await == (true, true)
+                && self.engine.paid_up(limit).await
+        };
+        tokio::time::timeout(limit, ready).await.unwrap_or(false)
     }
 
     /// The value, if memory can answer: no I/O, never waits.
@@ -203,21 +208,6 @@ impl EdgeCache {
     ) -> Result<Receipt, CacheError> {
         let put = self.erased_put(key, put.into(), options)?;
         self.engine.put(put).await
-    }
-
-    /// Writes a value only if this version stands there; [`Seq::ZERO`] for none.
-    ///
-    /// Absence has no version: with [`Seq::ZERO`], an invalidation that came in between is not noticed.
-    ///
-    /// # Errors
-    /// As [`EdgeCache::put`].
-    pub async fn put_if<V: CacheValue>(
-        &self,
-        key: &Key<V>,
-        expected: Seq,
-        value: V,
-    ) -> Result<Receipt, CacheError> {
-        self.put(key, Put::new(value).expecting(expected)).await
     }
 
     /// Drops a value everywhere. Never lost: what cannot be published now is published as soon as possible, and until
@@ -339,7 +329,7 @@ impl EdgeCache {
         self.engine.stats()
     }
 
-    /// How the cache is.
+    /// How the cache is. Answers within 250 ms, also when the shared store hangs: then with what it said last, and its age.
     pub async fn health(&self) -> Health {
         self.engine.health().await
     }

@@ -48,7 +48,8 @@ pub enum Freshness {
     },
     /// Expired or unproven, and served on purpose because a load failed, was too slow, or runs in the background.
     Stale {
-        /// How long ago it was current, at most.
+        /// How long ago it was current, at most: the time since it expired, or since the question was sent whose answer last
+        /// proved that nothing newer had been published, whichever is longer. A lease that stands proves only the latter.
         at_most: Duration,
     },
 }

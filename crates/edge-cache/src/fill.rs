@@ -13,17 +13,17 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cache_core::{
-    Begun, Entry, Finished, Head, Moment, ReadFrom, Record, Replacement, Reply, Seq, Shard, Ticket,
+    Begun, Entry, Finished, Head, Moment, ReadFrom, Record, Replacement, Reply, Seq, Shard, Ticket, Version,
 };
-use event_bus::{Coherence, Probe, Verdict};
+use event_bus::{Coherence, Probe, Rule, Rules, Verdict};
 use tokio::time::timeout;
 
-use crate::Tier;
 use crate::engine::{Engine, source_of};
 use crate::fetched::Answer;
 use crate::memory::NamespaceState;
 use crate::reading::Call;
 use crate::rendezvous::{FillOutcome, Rendezvous};
+use crate::{CacheError, Tier};
 
 use self::direct::Reason;
 pub(crate) use self::together::run_together;
@@ -137,8 +137,13 @@ impl Fill {
                     }
                 }
                 Step::Done(outcome) => {
+                    self.shown(&outcome);
                     self.namespace().local.finish(&self.call.key, self.ticket, None);
                     return outcome;
+                }
+                // A load changes the version without an event, so a copy that lags may be asked and be none the wiser.
+                Step::Install(entry, _) if from == ReadFrom::Any && self.holds_newer_than(&entry) => {
+                    from = ReadFrom::Primary;
                 }
                 Step::Install(entry, tier) => {
                     let found = FillOutcome::Found(Arc::clone(&entry), tier);
@@ -165,20 +170,18 @@ impl Fill {
         let local = Arc::clone(&self.namespace().local);
         let (key, version) = (self.call.key.clone(), entry.version.seq);
         if last || !self.call.options.l1.writes() {
-            // What memory holds may be older than what this reader is shown; nobody here may be shown it after that.
-            local.supersede(&key, version, Replacement::None);
-            local.finish(&key, self.ticket, None);
+            self.pass_by(entry);
             return Kept::End;
         }
         match local.finish(&key, self.ticket, Some(entry)) {
             Finished::Installed => Kept::End,
             Finished::Superseded { floor } => {
                 // As a stand-in it would be superseded again, after asking the broken source again.
-                self.stale = self.stale.take().filter(|stale| stale.entry.as_of >= floor);
+                self.stale = self.stale.take().filter(|stale| stale.entry.version.seq >= floor);
                 Kept::Again
             }
             Finished::NotYours if self.call.options.is_private() => {
-                local.supersede(&key, version, Replacement::None);
+                self.evict(version);
                 Kept::End
             }
             Finished::NotYours => match self.engine.begin_with(&self.call, &self.rendezvous) {
@@ -187,15 +190,77 @@ impl Fill {
                     Kept::Again
                 }
                 Begun::Join(other) => {
-                    let other = self.engine.join(other);
+                    let other = self.engine.join(&other);
                     match other.wait(&self.engine.tasks).await {
                         // That one had no loader to ask; this one has.
-                        FillOutcome::Absent if self.call.loader.is_some() => Kept::Again,
+                        FillOutcome::Absent | FillOutcome::Failed(CacheError::Unavailable(_))
+                            if self.call.loader.is_some() =>
+                        {
+                            Kept::Again
+                        }
+                        // It failed at what this one does not do.
+                        FillOutcome::Failed(CacheError::Load(_)) if self.call.loader.is_none() => Kept::Again,
                         outcome => Kept::Other(outcome),
                     }
                 }
             },
         }
+    }
+
+    /// Frees the key's slot without keeping what was found. What memory holds may be older than what this reader is shown, and
+    /// nobody here may be shown it after that: it is replaced, or goes.
+    fn pass_by(&self, entry: Arc<Entry>) {
+        let (local, key, version) = (&self.namespace().local, &self.call.key, entry.version.seq);
+        let resident = local.read(key);
+        let stands_in = |resident| {
+            let stale = self.stale.as_ref();
+            stale.is_some_and(|stale| Arc::ptr_eq(&stale.entry, resident))
+        };
+        if !resident.as_ref().is_some_and(stands_in) {
+            let replaced = resident.is_some()
+                && self.call.options.policy.is_none()
+                && self.rules().hold(Rule::MemoryYields)
+                && local.finish(key, self.ticket, Some(entry)) == Finished::Installed;
+            if !replaced {
+                self.evict(version);
+            }
+        }
+        local.finish(key, self.ticket, None);
+    }
+
+    /// Takes out of memory what may be older than this version, which somebody is shown.
+    fn evict(&self, version: Seq) {
+        let (local, key) = (&self.namespace().local, &self.call.key);
+        if self.rules().hold(Rule::MemoryYields) {
+            local.supersede(key, version, Replacement::Evict);
+        } else if local.read(key).is_none_or(|resident| resident.as_of < version) {
+            local.supersede(key, version, Replacement::None);
+        }
+    }
+
+    fn rules(&self) -> Rules {
+        self.engine.lane(self.call.shard).rules()
+    }
+
+    /// Somebody is shown what the source said and has no version. Which is newer, that or what memory holds, cannot be told.
+    fn shown(&self, outcome: &FillOutcome) {
+        let unversioned =
+            matches!(outcome, FillOutcome::Found(entry, Tier::Source) if entry.version == Version::default());
+        // What is kept apart is what is shown.
+        let apart = self.engine.generation_apart(self.call.shard);
+        let resident = self.namespace().local.read(&self.call.key);
+        let kept = !self.call.options.is_private() && resident.is_some_and(|entry| entry.generation == apart);
+        if unversioned && !kept && self.rules().hold(Rule::MemoryYields) {
+            self.evict(Seq(u64::MAX));
+        }
+    }
+
+    /// Whether memory holds a newer version: this node may not be shown an older one after that.
+    fn holds_newer_than(&self, entry: &Entry) -> bool {
+        let resident = self.namespace().local.read(&self.call.key);
+        resident.is_some_and(|resident| {
+            resident.generation == entry.generation && resident.version.seq > entry.version.seq
+        })
     }
 
     fn deadline(&self) -> Moment {

@@ -31,6 +31,7 @@ mod receipt;
 mod rendezvous;
 mod sampling;
 mod setup;
+mod standing;
 mod stats;
 mod sync;
 mod value;

@@ -78,10 +78,14 @@ impl Engine {
             let Begun::Lead(ticket) = self.begin_with(call, &rendezvous) else {
                 return None;
             };
+            let loader = loader(&call.key);
+            if loader.is_some() {
+                rendezvous.has_a_loader();
+            }
             fills.push(Fill {
                 engine: Arc::clone(self),
                 call: Call {
-                    loader: loader(&call.key),
+                    loader,
                     ..call.clone()
                 },
                 ticket,

@@ -85,7 +85,7 @@ impl Replica for Memory {
                 namespace
                     .local
                     .read(change.key)
-                    .is_some_and(|resident| resident.as_of < seq)
+                    .is_some_and(|resident| resident.version.seq < seq)
             })
             .and_then(|(record, remaining)| {
                 let opened = open_body(namespace, &self.ports, &record.body)?;

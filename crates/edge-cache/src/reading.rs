@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use cache_core::{Begun, CacheKey, Coherence as Kind, Entry, Flight, Moment, Policy, Seq, Shard};
-use event_bus::barrier_keys;
+use cache_core::{
+    Begun, CacheKey, Coherence as Kind, Entry, Flight, Moment, Policy, Replacement, Seq, Shard,
+};
+use event_bus::{Coherence, Rule, barrier_keys};
 
 use crate::engine::Engine;
 use crate::fetched::{Answer, Promise, Tier};
@@ -97,7 +99,7 @@ impl Engine {
         if now >= entry.usable_until.max(entry.fresh_until) {
             return Look::Miss;
         }
-        Look::Stale(self.stale(lane.timing().lease, lease, entry))
+        Look::Stale(self.stale(lane, lease, entry))
     }
 
     /// Whether memory holds the key's value and would serve it now, expiry and leases aside.
@@ -139,14 +141,19 @@ impl Engine {
     }
 
     /// A stale entry as an answer: current until it expired, or until it was last proven by this lease, which must have been
-    /// taken before the entry. Later leases say nothing about it: it may be superseded by then.
+    /// taken before the entry. Later leases say nothing about it: it may be superseded by then. And a lease, whether it still
+    /// stands or not, proves what was so when its question was sent: a span before its end.
     #[cold]
-    fn stale(&self, span: Duration, lease: Moment, entry: Arc<Entry>) -> Answer {
-        let now = self.ports.clock.now();
-        let proven = if now < lease { now } else { lease.back(span) };
+    fn stale(&self, lane: &Coherence, lease: Moment, entry: Arc<Entry>) -> Answer {
+        let at = self.ports.clock.now();
+        let proven = if at < lease && !lane.rules().hold(Rule::StaleSinceProof) {
+            at
+        } else {
+            lease.back(lane.timing().lease)
+        };
         Answer {
             tier: Tier::L1,
-            at: now,
+            at,
             promise: Promise::Stale,
             since: proven.min(entry.fresh_until),
             entry,
@@ -252,23 +259,38 @@ impl Engine {
         let counters = &self.memory.namespaces[call.namespace].counters;
         let started = self.ports.clock.now();
         let limit = self.limit(call) * PATIENCE;
+        let mut company = Company::Any;
         for _fetch in 0..TAKEOVERS {
             if self.stop.is_cancelled() {
                 return Err(CacheError::Closed);
             }
-            let left = limit.saturating_sub(self.ports.clock.now().since(started));
-            let (rendezvous, joined) = self.enter(call, stale, Seq::ZERO);
+            let mut left = limit.saturating_sub(self.ports.clock.now().since(started));
+            if left.is_zero() {
+                break;
+            }
+            let (rendezvous, joined) = self.enter(call, stale, Seq::ZERO, company);
             if joined {
                 counters.add(Count::Join);
                 if let Some(loader) = &call.loader {
                     loader.waits();
                 }
             }
-            let Ok(outcome) = tokio::time::timeout(left, rendezvous.wait(&self.tasks)).await else {
-                break;
-            };
-            if let Some(answer) = self.answered(call, outcome, started, joined) {
-                return answer;
+            let alike = !joined || rendezvous.loads() == call.loader.is_some();
+            if !alike && call.loader.is_some() {
+                // As long as a fetch of its own would wait for the shared store before it asks the loader.
+                left = left.min(self.write_limit(call) / 2);
+            }
+            match tokio::time::timeout(left, rendezvous.wait(&self.tasks)).await {
+                Ok(outcome) => {
+                    if let Some(answer) = self.answered(call, outcome, started, joined) {
+                        return answer;
+                    }
+                }
+                Err(_elapsed) if alike => break,
+                Err(_elapsed) => {}
+            }
+            if !alike {
+                company = Company::Alike;
             }
         }
         Err(given_up(call))
@@ -290,9 +312,15 @@ impl Engine {
                 let at = self.ports.clock.now();
                 Ok(Some(Answer { at, ..answer }))
             }
+            // A fetch without a loader ended; this reader has one. Or it has none, and a loader failed that it never asked for.
+            FillOutcome::Absent | FillOutcome::Failed(CacheError::Unavailable(_))
+                if joined && call.loader.is_some() =>
+            {
+                return None;
+            }
+            FillOutcome::Failed(CacheError::Load(_)) if joined && call.loader.is_none() => return None,
             FillOutcome::Failed(error) => Err(error),
-            // A fetch without a loader ended; this reader has one. Or its leader went away.
-            FillOutcome::Absent if joined && call.loader.is_some() => return None,
+            // Its leader went away.
             FillOutcome::Dropped => return None,
             FillOutcome::Absent => Ok(None),
         })
@@ -304,9 +332,14 @@ impl Engine {
         call.policy.hard_timeout.unwrap_or(deadline)
     }
 
+    /// How long one write may take, and one question to the shared store: never longer than its answer is worth anything.
+    pub(crate) fn write_limit(&self, call: &Call) -> Duration {
+        self.limit(call).min(self.lane(call.shard).timing().deadline)
+    }
+
     /// Lets a refresh run to its end whoever waits for it; starts one unless one is under way. Records up to `newer_than` count as missing.
     pub(crate) fn refresh_behind(self: &Arc<Self>, call: &Call, answer: &Answer, newer_than: Seq) {
-        let (rendezvous, _joined) = self.enter(call, Some(answer), newer_than);
+        let (rendezvous, _joined) = self.enter(call, Some(answer), newer_than, Company::Any);
         rendezvous.want_anyway(&self.tasks);
     }
 
@@ -316,14 +349,24 @@ impl Engine {
         call: &Call,
         stale: Option<&Answer>,
         newer_than: Seq,
+        company: Company,
     ) -> (Arc<Rendezvous>, bool) {
-        let (rendezvous, begun) = self.begin(call);
+        let local = &self.memory.namespaces[call.namespace].local;
+        let (mut rendezvous, mut begun) = self.begin(call);
+        for _other in 0..TAKEOVERS {
+            let Begun::Join(other) = &begun else { break };
+            if company == Company::Any || rendezvous_of(other).loads() == call.loader.is_some() {
+                break;
+            }
+            // That fetch goes on for those who wait for it, and nobody else joins it.
+            local.supersede(&call.key, Seq::ZERO, Replacement::None);
+            (rendezvous, begun) = self.begin(call);
+        }
         match begun {
-            Begun::Join(other) => (self.join(other), true),
+            Begun::Join(other) => (self.join(&other), true),
             Begun::Lead(ticket) => {
                 // From here on, what supersedes the key raises the slot's floor. What did so before has taken the entry
                 // out of memory, and must not see it brought back as a stand-in.
-                let local = &self.memory.namespaces[call.namespace].local;
                 let stale = stale.filter(|stale| {
                     let resident = local.read(&call.key);
                     resident.is_some_and(|resident| Arc::ptr_eq(&resident, &stale.entry))
@@ -345,16 +388,17 @@ impl Engine {
     }
 
     /// Joins the fetch that is under way in a slot.
-    pub(crate) fn join(&self, other: Arc<dyn Any + Send + Sync>) -> Arc<Rendezvous> {
-        let Ok(other) = other.downcast::<Rendezvous>() else {
-            unreachable!("slots hold only what this engine put into them");
-        };
+    pub(crate) fn join(&self, other: &Arc<dyn Any + Send + Sync>) -> Arc<Rendezvous> {
+        let other = rendezvous_of(other);
         other.join(&self.tasks);
         other
     }
 
     pub(crate) fn begin(&self, call: &Call) -> (Arc<Rendezvous>, Begun) {
         let rendezvous = Arc::new(Rendezvous::default());
+        if call.loader.is_some() {
+            rendezvous.has_a_loader();
+        }
         let begun = self.begin_with(call, &rendezvous);
         (rendezvous, begun)
     }
@@ -415,6 +459,22 @@ impl Engine {
             self.refresh_behind(&call(), hit, entry.version.seq);
         }
     }
+}
+
+/// Whose fetch a reader joins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Company {
+    /// Anybody's: most often the shared store answers, and a loader is not needed.
+    Any,
+    /// Of those that have a loader as this reader has, or none as it has none. For one who was told what answers another question.
+    Alike,
+}
+
+fn rendezvous_of(slot: &Arc<dyn Any + Send + Sync>) -> Arc<Rendezvous> {
+    let Ok(rendezvous) = Arc::clone(slot).downcast::<Rendezvous>() else {
+        unreachable!("slots hold only what this engine put into them");
+    };
+    rendezvous
 }
 
 /// A fetch that nobody joins, because no reader has this generation; a reader who comes takes its slot over.

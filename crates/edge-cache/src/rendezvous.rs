@@ -35,6 +35,7 @@ pub(crate) struct Rendezvous {
     ended: Notify,
     waiting: AtomicUsize,
     wanted_anyway: AtomicBool,
+    loads: AtomicBool,
     /// Shared by fetches of many keys that ask the shared store together.
     work: Arc<Work>,
 }
@@ -58,6 +59,16 @@ impl Rendezvous {
     /// Begins the work that ends in [`Rendezvous::complete`].
     pub(crate) fn begin(&self, work: impl Future<Output = ()> + Send + 'static, tasks: &impl Tasks) {
         self.work.begin(work, tasks);
+    }
+
+    /// The fetch asks a loader when neither tier has the value.
+    pub(crate) fn has_a_loader(&self) {
+        self.loads.store(true, Ordering::Release);
+    }
+
+    /// Whether it does. Who joins one that does otherwise than itself may be told what is no answer to its own question.
+    pub(crate) fn loads(&self) -> bool {
+        self.loads.load(Ordering::Acquire)
     }
 
     /// Somebody else joins the one who leads.

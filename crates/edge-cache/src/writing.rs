@@ -158,7 +158,7 @@ impl Engine {
         CacheError::unavailable_since("the shard is not being followed", self.lane(shard).cause())
     }
 
-    pub(crate) async fn put(self: &Arc<Self>, put: ErasedPut) -> Result<Receipt, CacheError> {
+    pub(crate) async fn put_once(self: &Arc<Self>, put: &ErasedPut) -> Result<Receipt, CacheError> {
         if !put.call.options.l2.writes() {
             return Err(CacheError::rejected(
                 "a put goes to the shared store; its options say that it must not",
@@ -169,7 +169,7 @@ impl Engine {
         let lane = self.lane(shard);
         // Without the barriers' history the value could not be told from one that a barrier has killed; and what is still
         // owed would kill it when it is paid.
-        let deadline = self.ports.clock.now() + self.limit(&put.call).min(lane.timing().deadline);
+        let deadline = self.ports.clock.now() + self.write_limit(&put.call);
         let left = || deadline.since(self.ports.clock.now());
         let barriers = barrier_keys(&namespace.barrier, &put.tags);
         let known = lane.followed(Shard::barriers(shard.lane()), left()).await
@@ -182,10 +182,10 @@ impl Engine {
             &self.ports,
             &policy,
             Sealing {
-                value: put.value,
+                value: put.value.clone(),
                 ttl,
                 age: now.since(born),
-                tags: put.tags,
+                tags: Arc::clone(&put.tags),
                 stamp,
             },
         )?;
@@ -213,12 +213,7 @@ impl Engine {
                 Ok(Receipt::published(acknowledged.position, None))
             }
             Err(error @ CacheError::Unavailable(_)) => self.offline(&put.call, put.expect, error),
-            Err(error) => {
-                if matches!(error, CacheError::Conflict { .. }) {
-                    namespace.counters.add(Count::Conflict);
-                }
-                Err(error)
-            }
+            Err(error) => Err(error),
         }
     }
 
@@ -430,7 +425,7 @@ impl Engine {
     }
 
     /// The live record of a key, from the copy that takes writes.
-    async fn stored(
+    pub(crate) async fn stored(
         &self,
         call: &Call,
     ) -> Result<Option<(Seq, Arc<[u8]>, cache_core::ServerTime)>, CacheError> {

@@ -38,6 +38,13 @@ pub enum Rule {
     /// What was loaded past the shared store may be newer than what others will store: its key is owed an invalidation
     /// (H7).
     UnsavedLoadsAreOwed,
+    /// How stale an answer is counts from the question whose answer last proved it current, whether or not that lease still
+    /// stands.
+    StaleSinceProof,
+    /// What memory holds yields to what was read past it: by its version, whatever event it is known to be current up to.
+    MemoryYields,
+    /// A write that is refused because another version stands there takes the older one out of memory.
+    ConflictsAreNews,
 }
 
 /// Which rules hold.

@@ -105,6 +105,13 @@ impl EntryBuilder {
         })
     }
 
+    /// Sets a version that is older than what the entry is known to be current up to.
+    #[must_use]
+    pub const fn version(mut self, seq: u64) -> Self {
+        self.0.version.seq = Seq(seq);
+        self
+    }
+
     /// Sets the value.
     #[must_use]
     pub fn value<V: Send + Sync + 'static>(mut self, value: V) -> Self {

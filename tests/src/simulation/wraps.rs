@@ -71,7 +71,10 @@ impl LocalStore for MemoryWithout<dyn LocalStore> {
 fn as_of(entry: &Entry, floor: Seq) -> Entry {
     Entry {
         value: entry.value.clone(),
-        version: entry.version,
+        version: cache_core::Version {
+            seq: floor,
+            ..entry.version
+        },
         as_of: floor,
         generation: entry.generation,
         born: entry.born,

@@ -143,7 +143,10 @@ fn key(id: u64) -> CacheKey {
 fn entry(as_of: u64) -> Arc<Entry> {
     Arc::new(Entry {
         value: None,
-        version: Version::default(),
+        version: Version {
+            seq: Seq(as_of),
+            ..Version::default()
+        },
         as_of: Seq(as_of),
         generation: 0,
         born: Moment::NEVER,
@@ -206,7 +209,7 @@ fn finish_outside_of_the_lock(
 ) -> Finished {
     let floor = {
         let mut held = memory.slots.hold(key);
-        held.slot().and_then(|slot| slot.floor_above(entry.as_of))
+        held.slot().and_then(|slot| slot.floor_above(entry.version.seq))
     };
     match floor {
         Some(floor) => Finished::Superseded { floor },

@@ -35,7 +35,10 @@ fn key(id: u64) -> CacheKey {
 fn entry(generation: u64, as_of: u64, weight: u32) -> Arc<Entry> {
     Arc::new(Entry {
         value: None,
-        version: Version::default(),
+        version: Version {
+            seq: Seq(as_of),
+            ..Version::default()
+        },
         as_of: Seq(as_of),
         generation,
         born: Moment::NEVER,

@@ -75,6 +75,9 @@ impl Fill {
         let Worth::Good(entry) = self.worth(record, head, probe, Barriers::AsHeard) else {
             return false;
         };
+        if self.holds_newer_than(&entry) {
+            return false;
+        }
         let local = &self.namespace().local;
         let installed = local.finish(&self.call.key, self.ticket, Some(Arc::clone(&entry)));
         if installed != Finished::Installed {

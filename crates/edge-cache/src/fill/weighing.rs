@@ -4,9 +4,8 @@
 
 use std::sync::Arc;
 
-use cache_core::{CacheKey, Entry, Head, Moment, ReadFrom, Record, Seq, Shard, Version};
-use event_bus::{Probe, Source, Standing, Verdict, barrier_keys};
-use tokio::time::timeout;
+use cache_core::{CacheKey, Coherence, Entry, Head, Moment, ReadFrom, Record, Seq, Shard, Version};
+use event_bus::{Probe, Standing, barrier_keys};
 
 use super::{Fill, Step};
 use crate::Tier;
@@ -48,7 +47,10 @@ impl Fill {
         }
         let mut worth = self.worth(&record, head, probe, Barriers::AsHeard);
         if let Worth::Unclear(barriers) = &worth
-            && self.learn(barriers, deadline).await
+            && self
+                .engine
+                .learn(self.call.shard, barriers, self.answer_by(deadline))
+                .await
         {
             worth = self.worth(&record, head, probe, Barriers::Read);
         }
@@ -62,7 +64,7 @@ impl Fill {
                     tier: Tier::L1,
                     at: self.engine.ports.clock.now(),
                     promise: Promise::Stale,
-                    since: entry.fresh_until,
+                    since: self.proven(probe).min(entry.fresh_until),
                     entry,
                 });
                 self.load_under_lease(version, deadline).await
@@ -120,25 +122,15 @@ impl Fill {
         }
     }
 
-    /// Reads the records of barriers that are older than what this node knows.
-    async fn learn(&self, barriers: &[CacheKey], deadline: Moment) -> bool {
-        let shard = Shard::barriers(self.call.shard.lane());
-        let lane = self.engine.lane(shard);
-        let probe = lane.probe(shard);
-        let reply = timeout(
-            self.answer_by(deadline),
-            self.engine.ports.shared.read(shard, barriers, ReadFrom::Primary),
-        )
-        .await;
-        let Ok(Ok(reply)) = reply else { return false };
-        let verdict = lane.observe(shard, &probe, Source::Primary, reply.server, reply.head);
-        let (Verdict::Admit { .. }, Some(head), Some(records)) = (verdict, reply.head, reply.answer) else {
-            return false;
-        };
-        let found = barriers.iter().zip(records).map(|(key, record)| {
-            let raised = record.map_or(head.floor, |record| record.version.max(head.floor));
-            (key.clone(), raised)
-        });
-        lane.learn_barriers(&probe, found)
+    /// Up to when a record is known to be current whose answer was asked for at this probe: a copy that lags may have given
+    /// it, though never by more than a lease. What only the TTL bounds is current until it expires.
+    fn proven(&self, probe: &Probe) -> Moment {
+        match self.call.policy.coherence {
+            Coherence::EventDriven => {
+                let timing = self.engine.lane(self.call.shard).timing();
+                probe.sent.back(timing.lease)
+            }
+            Coherence::TtlOnly => Moment::FOREVER,
+        }
     }
 }

@@ -95,9 +95,9 @@ impl LocalStore for WatchedStore {
     }
 
     fn supersede(&self, key: &CacheKey, seq: Seq, replacement: Replacement) -> bool {
-        let own = matches!(replacement, Replacement::Always(_));
+        let event = matches!(replacement, Replacement::None | Replacement::IfResident(_));
         let superseded = self.inner.supersede(key, seq, replacement);
-        if superseded && !own {
+        if superseded && event {
             let now = self.watch.clock.now();
             if !self.watch.note(key, seq, now) {
                 locked(&self.watch.early).push((key.clone(), seq, now));

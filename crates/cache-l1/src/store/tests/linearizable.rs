@@ -29,6 +29,7 @@ enum Call {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum With {
     Nothing,
+    Eviction,
     IfResident,
     Always,
 }
@@ -39,8 +40,8 @@ struct OneAtATime;
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 struct State {
     resident: Option<Seq>,
-    /// Who leads, and the newest event since.
-    fill: Option<(Ticket, Option<Seq>)>,
+    /// Who leads, the newest event since, and what must be read again.
+    fill: Option<(Ticket, Option<Seq>, Option<Seq>)>,
 }
 
 impl Model for OneAtATime {
@@ -56,7 +57,7 @@ impl Model for OneAtATime {
         let answered_so = match *call {
             Call::Read(seen) => seen == state.resident,
             Call::Begin(Some(ticket)) => {
-                next.fill = Some((ticket, None));
+                next.fill = Some((ticket, None, None));
                 !open(state)
             }
             Call::Begin(None) => open(state),
@@ -68,17 +69,18 @@ impl Model for OneAtATime {
 }
 
 fn open(state: &State) -> bool {
-    state.fill.is_some_and(|(_, superseded)| superseded.is_none())
+    state.fill.is_some_and(|(_, superseded, _)| superseded.is_none())
 }
 
 fn finish(state: &mut State, ticket: Ticket, brought: Option<Seq>) -> Finished {
-    let Some((_, floor)) = state.fill.filter(|(leader, _)| *leader == ticket) else {
+    let Some((_, floor, doubted)) = state.fill.as_mut().filter(|(leader, ..)| *leader == ticket) else {
         return Finished::NotYours;
     };
-    if let (Some(brought), Some(floor)) = (brought, floor)
-        && brought < floor
-    {
-        return Finished::Superseded { floor };
+    if let Some(brought) = brought {
+        let floor = (*floor).max(doubted.take().map(Seq::next));
+        if let Some(floor) = floor.filter(|floor| brought < *floor) {
+            return Finished::Superseded { floor };
+        }
     }
     if brought.is_some() {
         state.resident = state.resident.max(brought);
@@ -88,12 +90,15 @@ fn finish(state: &mut State, ticket: Ticket, brought: Option<Seq>) -> Finished {
 }
 
 fn supersede(state: &mut State, seq: Seq, with: With) -> bool {
-    if let Some((_, superseded)) = &mut state.fill {
-        *superseded = (*superseded).max(Some(seq));
+    let evicts = with == With::Eviction;
+    if let Some((_, superseded, doubted)) = &mut state.fill {
+        *superseded = (*superseded).max(Some(if evicts { Seq::ZERO } else { seq }));
+        *doubted = (*doubted).max(evicts.then_some(seq));
     }
-    let older = state.resident.is_some_and(|resident| resident < seq);
+    let goes = |resident| resident < seq || (evicts && resident == seq);
+    let older = state.resident.is_some_and(goes);
     let replaces = match with {
-        With::Nothing => {
+        With::Nothing | With::Eviction => {
             if older {
                 state.resident = None;
             }
@@ -129,9 +134,11 @@ fn call(store: &dyn LocalStore, rng: &mut StdRng, led: &mut Option<Ticket>) -> C
             }
         },
         _ => {
-            let with = [With::Nothing, With::IfResident, With::Always][rng.random_range(0..3)];
+            let with =
+                [With::Nothing, With::Eviction, With::IfResident, With::Always][rng.random_range(0..4)];
             let replacement = match with {
                 With::Nothing => Replacement::None,
+                With::Eviction => Replacement::Evict,
                 With::IfResident => Replacement::IfResident(entry(0, seq.0, 10)),
                 With::Always => Replacement::Always(entry(0, seq.0, 10)),
             };

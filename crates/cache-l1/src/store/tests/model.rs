@@ -24,6 +24,10 @@ enum Call {
         seq: u64,
         replacement: Option<(bool, u64)>,
     },
+    Evict {
+        id: u64,
+        seq: u64,
+    },
     Clear,
 }
 
@@ -34,6 +38,7 @@ fn calls() -> impl Strategy<Value = Vec<Call>> {
             .prop_map(|(id, now, generation, join_until)| Call::Begin { id, now, generation, join_until }),
         6 => (id.clone(), 0..4_usize, proptest::option::weighted(0.8, (0..2_u64, 0..12_u64)))
             .prop_map(|(id, ticket, brings)| Call::Finish { id, ticket, brings }),
+        2 => (id.clone(), 0..12_u64).prop_map(|(id, seq)| Call::Evict { id, seq }),
         4 => (id, 0..12_u64, proptest::option::of((any::<bool>(), 0..2_u64)))
             .prop_map(|(id, seq, replacement)| Call::Supersede { id, seq, replacement }),
         1 => Just(Call::Clear),
@@ -52,6 +57,7 @@ struct Fill {
     flight: Flight,
     closed: bool,
     floor: Seq,
+    doubted: Option<Seq>,
 }
 
 impl Model {
@@ -62,20 +68,36 @@ impl Model {
     }
 
     fn finish(&mut self, id: u64, ticket: Ticket, entry: Option<Arc<Entry>>) -> Finished {
-        let Some(fill) = self.fills.get(&id).filter(|fill| fill.ticket == ticket) else {
+        let Some(fill) = self.fills.get_mut(&id).filter(|fill| fill.ticket == ticket) else {
             return Finished::NotYours;
         };
         if let Some(entry) = entry {
-            if entry.as_of < fill.floor {
-                return Finished::Superseded { floor: fill.floor };
+            let doubted = fill.doubted.take().map_or(Seq::ZERO, Seq::next);
+            let floor = fill.floor.max(doubted);
+            if entry.version.seq < floor {
+                return Finished::Superseded { floor };
             }
             let stays = self.residents.get(&id);
-            if !stays.is_some_and(|old| old.generation == entry.generation && old.as_of > entry.as_of) {
+            if !stays
+                .is_some_and(|old| old.generation == entry.generation && old.version.seq > entry.version.seq)
+            {
                 self.residents.insert(id, entry);
             }
         }
         self.fills.remove(&id);
         Finished::Installed
+    }
+
+    fn evict(&mut self, id: u64, seq: Seq) -> bool {
+        if let Some(fill) = self.fills.get_mut(&id) {
+            fill.closed = true;
+            fill.doubted = fill.doubted.max(Some(seq));
+        }
+        let goes = self.residents.get(&id).is_some_and(|old| old.version.seq <= seq);
+        if goes {
+            self.residents.remove(&id);
+        }
+        goes
     }
 
     fn supersede(&mut self, id: u64, seq: Seq, replacement: Replacement) -> bool {
@@ -84,7 +106,7 @@ impl Model {
             fill.floor = fill.floor.max(seq);
         }
         let old = self.residents.get(&id).cloned();
-        let older = old.as_ref().is_some_and(|old| old.as_of < seq);
+        let older = old.as_ref().is_some_and(|old| old.version.seq < seq);
         let (entry, anyway) = match replacement {
             Replacement::None => {
                 if older {
@@ -92,6 +114,7 @@ impl Model {
                 }
                 return older;
             }
+            Replacement::Evict => unreachable!("has a function of its own"),
             Replacement::IfResident(entry) => (entry, false),
             Replacement::Always(entry) => (entry, true),
         };
@@ -124,7 +147,7 @@ proptest! {
                             prop_assert!(!model.may_join(id, at(now), generation));
                             prop_assert!(!tickets.contains(&ticket));
                             tickets.push(ticket);
-                            model.fills.insert(id, Fill { ticket, flight, closed: false, floor: Seq::ZERO });
+                            model.fills.insert(id, Fill { ticket, flight, closed: false, floor: Seq::ZERO, doubted: None });
                         }
                     }
                 }
@@ -143,6 +166,10 @@ proptest! {
                     };
                     let expected = model.supersede(id, Seq(seq), replacement.clone());
                     prop_assert_eq!(store.supersede(&key(id), Seq(seq), replacement), expected);
+                }
+                Call::Evict { id, seq } => {
+                    let expected = model.evict(id, Seq(seq));
+                    prop_assert_eq!(store.supersede(&key(id), Seq(seq), Replacement::Evict), expected);
                 }
                 Call::Clear => {
                     store.clear();

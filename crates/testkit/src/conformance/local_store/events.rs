@@ -35,6 +35,34 @@ pub(super) fn an_event_keeps_an_entry_as_new_as_itself(stores: &dyn LocalStores)
     }
 }
 
+pub(super) fn an_older_version_goes_however_late_it_was_known_to_be_current(stores: &dyn LocalStores) {
+    let (store, key) = (ample(stores), key());
+    fill(&*store, &key, &EntryBuilder::as_of(6).version(5).build());
+    assert!(
+        store.supersede(&key, Seq(6), Replacement::None),
+        "says it dropped nothing"
+    );
+    assert_absent(&*store, &key);
+}
+
+pub(super) fn a_read_past_memory_evicts_what_is_as_new_as_itself_and_nothing_newer(stores: &dyn LocalStores) {
+    let (store, key, newer) = (ample(stores), key(), entry(6));
+    fill(&*store, &key, &entry(5));
+    assert!(
+        store.supersede(&key, Seq(5), Replacement::Evict),
+        "says it dropped nothing"
+    );
+    assert_absent(&*store, &key);
+    fill(&*store, &key, &newer);
+    assert!(
+        !store.supersede(&key, Seq(5), Replacement::Evict),
+        "says it dropped an entry"
+    );
+    assert_resident(&*store, &key, &newer);
+    assert!(store.supersede(&key, Seq(u64::MAX), Replacement::Evict));
+    assert_absent(&*store, &key);
+}
+
 pub(super) fn an_event_about_another_key_changes_nothing(stores: &dyn LocalStores) {
     let (store, keys, current) = (ample(stores), keys(2), entry(5));
     fill(&*store, &keys[0], &current);

@@ -155,6 +155,41 @@ pub(super) fn a_fill_never_replaces_a_newer_entry_of_its_generation(stores: &dyn
     assert_resident(&*store, &key, &newer);
 }
 
+pub(super) fn a_fill_never_replaces_an_entry_of_a_newer_version(stores: &dyn LocalStores) {
+    let (store, key) = (ample(stores), key());
+    let newer = EntryBuilder::as_of(8).build();
+    fill(&*store, &key, &newer);
+    // A copy that lags behind a load, which is no event, may be current up to any of them.
+    fill(&*store, &key, &EntryBuilder::as_of(9).version(7).build());
+    assert_resident(&*store, &key, &newer);
+}
+
+pub(super) fn a_fill_under_way_reads_again_once_after_a_reader_that_passed_memory_by(
+    stores: &dyn LocalStores,
+) {
+    let (store, key) = (ample(stores), key());
+    let (ticket, entry) = (lead(&*store, &key, flight()), EntryBuilder::as_of(5).build());
+    store.supersede(&key, Seq(5), Replacement::Evict);
+    let finished = store.finish(&key, ticket, Some(Arc::clone(&entry)));
+    assert_eq!(finished, Finished::Superseded { floor: Seq(6) });
+    assert_absent(&*store, &key);
+    // What is read now may have the same version.
+    let finished = store.finish(&key, ticket, Some(Arc::clone(&entry)));
+    assert_eq!(finished, Finished::Installed);
+    assert_resident(&*store, &key, &entry);
+}
+
+pub(super) fn a_fill_that_brings_something_newer_than_a_reader_was_shown_is_installed_at_once(
+    stores: &dyn LocalStores,
+) {
+    let (store, key) = (ample(stores), key());
+    let (ticket, entry) = (lead(&*store, &key, flight()), EntryBuilder::as_of(6).build());
+    store.supersede(&key, Seq(5), Replacement::Evict);
+    let finished = store.finish(&key, ticket, Some(Arc::clone(&entry)));
+    assert_eq!(finished, Finished::Installed);
+    assert_resident(&*store, &key, &entry);
+}
+
 pub(super) fn a_fill_replaces_an_entry_of_another_generation(stores: &dyn LocalStores) {
     let (store, key) = (ample(stores), key());
     // Numbers of two generations may belong to two lineages: they do not compare.

@@ -25,8 +25,14 @@ enum Fault {
     RefusesAsNewAsTheFloor,
     ForgetsWhoLeads,
     FillsOverNewer,
+    FillsOverANewerVersion,
     ComparesGenerations,
     KeepsOlder,
+    KeepsWhatIsKnownToBeCurrent,
+    EvictsOnlyOlder,
+    NeverReadsAgain,
+    ReadsAgainForEver,
+    DoubtsWhatIsNewer,
     DropsAsNew,
     KeepsValuesNobodyAskedFor,
     WritesOverNewer,
@@ -58,6 +64,7 @@ struct Plain {
 struct State {
     residents: HashMap<CacheKey, Arc<Entry>>,
     slots: HashMap<CacheKey, (Ticket, Flight, Option<Seq>)>,
+    doubted: HashMap<CacheKey, Seq>,
     tickets: u64,
     forgotten_bytes: u64,
 }
@@ -114,6 +121,7 @@ impl LocalStore for Plain {
         state.tickets += 1;
         let ticket = Ticket(state.tickets);
         state.slots.insert(key.clone(), (ticket, flight, None));
+        state.doubted.remove(key);
         Begun::Lead(ticket)
     }
 
@@ -126,8 +134,9 @@ impl LocalStore for Plain {
             return Finished::NotYours;
         }
         if let (Some(entry), Some(floor)) = (&entry, floor) {
+            let version = entry.version.seq;
             let too_old =
-                entry.as_of < floor || (entry.as_of == floor && self.fault == Fault::RefusesAsNewAsTheFloor);
+                version < floor || (version == floor && self.fault == Fault::RefusesAsNewAsTheFloor);
             if too_old && self.fault != Fault::ForgetsTheFloor {
                 if self.fault == Fault::FreesTheSlotOfASuperseded {
                     state.slots.remove(key);
@@ -135,12 +144,27 @@ impl LocalStore for Plain {
                 return Finished::Superseded { floor };
             }
         }
+        if let (Some(entry), Some(doubted)) = (&entry, state.doubted.get(key).copied()) {
+            if self.fault != Fault::ReadsAgainForEver {
+                state.doubted.remove(key);
+            }
+            let newer = entry.version.seq > doubted && self.fault != Fault::DoubtsWhatIsNewer;
+            if !newer && self.fault != Fault::NeverReadsAgain {
+                return Finished::Superseded {
+                    floor: doubted.next(),
+                };
+            }
+        }
         state.slots.remove(key);
         if let Some(entry) = entry {
             let newer = state.residents.get(key).is_some_and(|resident| {
                 let comparable =
                     resident.generation == entry.generation || self.fault == Fault::ComparesGenerations;
-                comparable && resident.as_of > entry.as_of
+                comparable
+                    && match self.fault {
+                        Fault::FillsOverANewerVersion => resident.as_of > entry.as_of,
+                        _ => (resident.version.seq, resident.as_of) > (entry.version.seq, entry.as_of),
+                    }
             });
             if !newer || self.fault == Fault::FillsOverNewer {
                 state.put(self.fault, self.limits, key, entry);
@@ -151,20 +175,28 @@ impl LocalStore for Plain {
 
     fn supersede(&self, key: &CacheKey, seq: Seq, replacement: Replacement) -> bool {
         let mut state = self.state.lock().unwrap();
+        let state = &mut *state;
+        let evicts = matches!(replacement, Replacement::Evict);
         if let Some((_, _, floor)) = state.slots.get_mut(key) {
             *floor = match self.fault {
+                _ if evicts => (*floor).max(Some(Seq::ZERO)),
                 Fault::KeepsTheLastFloor => Some(seq),
                 _ => (*floor).max(Some(seq)),
             };
+            if evicts {
+                state.doubted.insert(key.clone(), seq);
+            }
         }
-        let resident = state.residents.get(key).map(|resident| resident.as_of);
-        let older = resident.is_some_and(|as_of| match self.fault {
+        let resident = state.residents.get(key).cloned();
+        let older = resident.as_ref().is_some_and(|resident| match self.fault {
             Fault::KeepsOlder => false,
-            Fault::DropsAsNew => as_of <= seq,
-            _ => as_of < seq,
+            Fault::KeepsWhatIsKnownToBeCurrent => resident.as_of < seq,
+            Fault::DropsAsNew => resident.version.seq <= seq,
+            _ if evicts && self.fault != Fault::EvictsOnlyOlder => resident.version.seq <= seq,
+            _ => resident.version.seq < seq,
         });
         let install = match &replacement {
-            Replacement::None => false,
+            Replacement::None | Replacement::Evict => false,
             Replacement::IfResident(_) => {
                 older || (resident.is_none() && self.fault == Fault::KeepsValuesNobodyAskedFor)
             }
@@ -174,7 +206,7 @@ impl LocalStore for Plain {
             Replacement::IfResident(entry) | Replacement::Always(entry) if install => {
                 state.put(self.fault, self.limits, key, entry);
             }
-            Replacement::None if older => {
+            Replacement::None | Replacement::Evict if older => {
                 state.residents.remove(key);
             }
             _ => {}
@@ -239,6 +271,30 @@ fn every_mutant_is_found_and_the_broken_rule_is_named() {
         (
             Fault::FillsOverNewer,
             "a_fill_never_replaces_a_newer_entry_of_its_generation",
+        ),
+        (
+            Fault::FillsOverANewerVersion,
+            "a_fill_never_replaces_an_entry_of_a_newer_version",
+        ),
+        (
+            Fault::KeepsWhatIsKnownToBeCurrent,
+            "an_older_version_goes_however_late_it_was_known_to_be_current",
+        ),
+        (
+            Fault::EvictsOnlyOlder,
+            "a_read_past_memory_evicts_what_is_as_new_as_itself_and_nothing_newer",
+        ),
+        (
+            Fault::NeverReadsAgain,
+            "a_fill_under_way_reads_again_once_after_a_reader_that_passed_memory_by",
+        ),
+        (
+            Fault::ReadsAgainForEver,
+            "a_fill_under_way_reads_again_once_after_a_reader_that_passed_memory_by",
+        ),
+        (
+            Fault::DoubtsWhatIsNewer,
+            "a_fill_that_brings_something_newer_than_a_reader_was_shown_is_installed_at_once",
         ),
         (
             Fault::ComparesGenerations,
