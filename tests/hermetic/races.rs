@@ -87,6 +87,46 @@ async fn an_invalidation_is_not_undone_by_a_stand_in_that_was_looked_up_before_i
     fleet.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_joins_after_an_invalidation_is_not_given_a_stand_in_that_was_looked_up_before_it() {
+    for queued in [true, false] {
+        let (fleet, stop) = stoppable(Step::Begin).await;
+        let (node, key, source) = (fleet.nodes[0].clone(), BRIEF.key(&[("id", &1)]), Source::of(1));
+        source.set(Says::Tagged(1, "eu"));
+        node.get_or_load(&key, source.loader()).await.expect("loaded");
+        sleep(Duration::from_millis(300)).await;
+        source.set(Says::Error);
+        let source = source.slow(Duration::from_millis(500));
+        stop.arm();
+        let read = || {
+            let (node, key, source) = (node.clone(), key.clone(), source.clone());
+            tokio::spawn(async move { node.get_or_load(&key, source.loader()).await })
+        };
+        let reader = read();
+        stop.reached().await;
+        // Neither takes the entry out of memory.
+        let told = if queued {
+            fleet.hub.partition("node-0", Cut::Data);
+            node.invalidate(&key).await
+        } else {
+            node.invalidate_tag("eu").await
+        };
+        assert_eq!(told.expect("told") == Receipt::Queued, queued);
+        stop.release();
+        while source.calls() < 2 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        let after = read().await.expect("no panic");
+        assert!(
+            matches!(after, Err(CacheError::Load(_))),
+            "served after its own invalidation: {after:?}"
+        );
+        drop(reader.await.expect("no panic"));
+        fleet.hub.heal("node-0");
+        fleet.shutdown().await;
+    }
+}
+
 /// One node, whose memory stops the first thread that takes this step once the stop is armed.
 async fn stoppable(step: Step) -> (Fleet, Stop) {
     let (go, wait) = mpsc::channel();

@@ -367,6 +367,40 @@ async fn a_stand_in_that_was_invalidated_does_not_ask_a_broken_source_again_and_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_fetch_that_lost_its_place_for_a_while_gives_up_what_might_have_stood_in() {
+    let fleet = fleet().await;
+    let (node, other, key) = (&fleet.nodes[0], &fleet.nodes[1], GUARDED.key(&[("id", &1)]));
+    node.get_or_load(&key, Source::of(1).loader())
+        .await
+        .expect("loaded");
+    sleep(TTL + Duration::from_secs(1)).await;
+    let broken = Source::saying(Says::Error).slow(Duration::from_millis(300));
+    let newer = async {
+        sleep(Duration::from_millis(100)).await;
+        // Whoever comes after this takes the place of what began before it.
+        node.invalidate_tag("another").await.expect("published");
+        let loaded = node
+            .get_or_load_with(
+                &key,
+                Options::default().with_l2(TierUse::WriteOnly),
+                Source::of(2).loader(),
+            )
+            .await;
+        let shown = loaded.expect("loaded").map(|value| *value);
+        other.invalidate(&key).await.expect("published");
+        sleep(Duration::from_millis(350)).await;
+        (shown, node.get_or_load(&key, broken.loader()).await)
+    };
+    let (_, (shown, then)) = join(node.get_or_load(&key, broken.loader()), newer).await;
+    assert_eq!(shown, Some(2));
+    assert!(
+        matches!(then, Err(CacheError::Load(_))),
+        "after {shown:?} it is shown {then:?}"
+    );
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stand_in_is_not_called_proven_by_a_lease_that_was_renewed_after_it_was_superseded() {
     for options in [Options::default(), Options::default().with_l1(TierUse::ReadOnly)] {
         let fleet = fleet().await;

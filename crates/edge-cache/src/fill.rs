@@ -187,6 +187,9 @@ impl Fill {
             Finished::NotYours => match self.engine.begin_with(&self.call, &self.rendezvous) {
                 Begun::Lead(ticket) => {
                     self.ticket = ticket;
+                    // Others had the place meanwhile, and may have shown something newer to those who join from now on.
+                    let stale = self.stale.take();
+                    self.stale = stale.filter(|stale| self.engine.still_stands(&self.call, &stale.entry));
                     Kept::Again
                 }
                 Begun::Join(other) => {

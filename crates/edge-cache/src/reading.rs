@@ -365,12 +365,9 @@ impl Engine {
         match begun {
             Begun::Join(other) => (self.join(&other), true),
             Begun::Lead(ticket) => {
-                // From here on, what supersedes the key raises the slot's floor. What did so before has taken the entry
-                // out of memory, and must not see it brought back as a stand-in.
-                let stale = stale.filter(|stale| {
-                    let resident = local.read(&call.key);
-                    resident.is_some_and(|resident| Arc::ptr_eq(&resident, &stale.entry))
-                });
+                // From here on, what supersedes the key raises the slot's floor. What did so before must not see the entry
+                // brought back as a stand-in.
+                let stale = stale.filter(|stale| self.still_stands(call, &stale.entry));
                 let fill = Fill {
                     engine: Arc::clone(self),
                     call: call.clone(),
@@ -385,6 +382,21 @@ impl Engine {
                 (rendezvous, false)
             }
         }
+    }
+
+    /// Whether an entry that was looked up a while ago may still stand in: memory holds it, and nothing has killed it that leaves it
+    /// there, as an owed invalidation and a barrier do.
+    pub(crate) fn still_stands(&self, call: &Call, entry: &Arc<Entry>) -> bool {
+        let namespace = &self.memory.namespaces[call.namespace];
+        // Debts first, for the same reason as in a look.
+        let owed = self.owing()
+            && (self.owes(call.shard, &call.key) || self.owes_barrier_of(namespace, call.shard, entry));
+        let resident = namespace.local.read(&call.key);
+        let lane = self.lane(call.shard);
+        !owed
+            && resident.is_some_and(|resident| Arc::ptr_eq(&resident, entry))
+            && entry.generation == lane.generation(call.shard)
+            && lane.barriers_allow(entry, &namespace.barrier)
     }
 
     /// Joins the fetch that is under way in a slot.
