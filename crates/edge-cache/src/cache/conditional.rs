@@ -67,11 +67,12 @@ impl EdgeCache {
     ///
     /// let key = FREE.key(&[("host", &"h-1")]);
     /// one.put(&key, 8).await?;
-    /// // Two nodes take one each, at the same time.
+    /// // Two nodes take one each, at the same time. Whoever is second starts over from what the first has left.
     /// let take = |free: Option<&u32>| free.copied().unwrap_or(0).saturating_sub(1);
     /// let (here, there) = tokio::join!(one.update(&key, take), other.update(&key, take));
-    /// here.and(there)?;
-    /// assert_eq!(one.get(&key).await?.as_deref(), Some(&6));
+    /// let (first, second) = (here?.version(), there?.version());
+    /// let last = if first < second { &other } else { &one };
+    /// assert_eq!(last.get(&key).await?.as_deref(), Some(&6));
     /// # one.shutdown().await;
     /// # other.shutdown().await;
     /// # Ok(()) }
