@@ -16,6 +16,7 @@ mod failures;
 mod faults;
 mod formats;
 mod lanes;
+mod large;
 mod migrations;
 mod nodes;
 mod processes;
