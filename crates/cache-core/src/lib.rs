@@ -61,7 +61,7 @@ pub use local::{
 };
 pub use namespace::{Key, Namespace};
 pub use policy::{Coherence, FailSafe, OfflineWrites, OutageReads, Permille, Policy, Propagation};
-pub use schema::SchemaFingerprint;
+pub use schema::{SchemaFingerprint, SchemaTrace, Untraced};
 pub use shared::{
     Adopted, Adoption, Change, Expect, FillBegun, FillCommitted, FillToken, NewRecord, Op, ReadFrom, Record,
     Reply, SharedStore, StoreDescription, Write, Written,
