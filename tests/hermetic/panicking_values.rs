@@ -28,16 +28,39 @@ const UNLUCKY: Namespace<Unlucky> = Namespace::new(
     Policy::event_driven(Duration::from_secs(3_600)).with_propagation(Propagation::Value),
 );
 
+/// The same on the wire, without the bug.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Lucky(u64);
+
+const LUCKY: Namespace<Lucky> = Namespace::new(
+    "unlucky",
+    Policy::event_driven(Duration::from_secs(3_600)).with_propagation(Propagation::Value),
+);
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_cannot_be_decoded_is_refused_where_it_is_written() {
+    let fleet = Fleet::start(FleetOptions::default(), |builder| builder.namespace(&UNLUCKY)).await;
+    let answer = fleet.nodes[0].put(&UNLUCKY.key(&[("id", &1)]), Unlucky(13)).await;
+    assert!(matches!(answer, Err(CacheError::Rejected(_))), "{answer:?}");
+    fleet.shutdown().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_value_that_cannot_be_decoded_is_dropped_and_its_lane_lives_on() {
-    let fleet = Fleet::start(FleetOptions::default(), |builder| builder.namespace(&UNLUCKY)).await;
+    let mut fleet = Fleet::start(FleetOptions::default(), |builder| builder.namespace(&UNLUCKY)).await;
+    let writer = fleet.join(|builder| builder.namespace(&LUCKY)).clone();
+    assert!(writer.ready(Duration::from_secs(60)).await);
     let (key, other) = (UNLUCKY.key(&[("id", &1)]), UNLUCKY.key(&[("id", &2)]));
     fleet.nodes[0].put(&key, Unlucky(1)).await.expect("put");
     assert_eq!(
         fleet.nodes[1].get(&key).await.expect("read").as_deref(),
         Some(&Unlucky(1))
     );
-    fleet.nodes[0].put(&key, Unlucky(13)).await.expect("put");
+    writer
+        .put(&LUCKY.key(&[("id", &1)]), Lucky(13))
+        .await
+        .expect("put");
     tokio::time::sleep(Duration::from_secs(20)).await;
     assert!(
         fleet.nodes[1]

@@ -1,8 +1,6 @@
 //! What an outage leaves in the log, and in errors: once when it begins, once when it is over, and the cause.
 
 use std::error::Error as _;
-use std::fmt::{Debug, Write as _};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cache_core::{Namespace, Policy};
@@ -10,61 +8,15 @@ use cache_memory::Cut;
 use edge_cache::CacheError;
 use tests::{Fleet, FleetOptions};
 use tokio::time::sleep;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::Level;
+
+use crate::log::Log;
 
 const NUMBERS: Namespace<u64> = Namespace::new("numbers", Policy::event_driven(Duration::from_secs(60)));
 
-/// Keeps what is logged at `info` and above.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<(Level, String)>>>);
-
-impl Log {
-    fn take(&self) -> Vec<(Level, String)> {
-        std::mem::take(&mut self.0.lock().expect("log"))
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::INFO
-    }
-
-    fn new_span(&self, _span: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _span: &Id, _values: &Record<'_>) {}
-
-    fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = Line(String::new());
-        event.record(&mut line);
-        self.0
-            .lock()
-            .expect("log")
-            .push((*event.metadata().level(), line.0));
-    }
-
-    fn enter(&self, _span: &Id) {}
-
-    fn exit(&self, _span: &Id) {}
-}
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        write!(self.0, "{}={value:?} ", field.name()).expect("memory");
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn an_outage_is_one_warning_with_its_cause_and_one_notice_of_what_it_came_to_for_each_lane() {
-    let log = Log::default();
-    let _listening = tracing::subscriber::set_default(log.clone());
+    let (log, _listening) = Log::listen();
     let options = FleetOptions {
         nodes: 1,
         ..FleetOptions::default()

@@ -40,8 +40,10 @@ pub struct Entry {
     pub stamp: BarrierStamp,
     /// Its tags.
     pub tags: Arc<[Tag]>,
-    /// Bytes it is charged with in memory.
+    /// Bytes it is charged with in memory: the value, its key and tags, and what keeps them.
     pub weight: u32,
+    /// Bytes of its encoded value, before compression.
+    pub encoded: u32,
     /// Whether a background refresh has been started for it.
     pub refreshing: AtomicBool,
 }

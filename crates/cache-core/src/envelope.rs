@@ -19,7 +19,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{BarrierStamp, CodecId, Lineage, SchemaFingerprint, Seq, Tag};
+use crate::{BarrierStamp, CodecId, Lineage, MAX_VALUE_BYTES, SchemaFingerprint, Seq, Tag};
 
 const FORMAT: u8 = 2;
 const FLAG_LZ4: u8 = 1;
@@ -29,9 +29,6 @@ const HEADER: usize = 45;
 /// Payloads of at least this many bytes are compressed when that makes them smaller. Below 1 KiB the header of a
 /// compressed block and the time to undo it cost more than the bytes saved.
 const COMPRESS_FROM: usize = 1024;
-
-/// No payload may claim to be larger than this once decompressed: damaged bytes must not reserve all memory.
-const MAX_PAYLOAD: usize = 256 << 20;
 
 /// What a stored value says about itself.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -184,8 +181,8 @@ pub fn open(bytes: &[u8], schema: SchemaFingerprint) -> Result<(Envelope, Payloa
 
 fn decompress(block: &[u8]) -> Result<Vec<u8>, EnvelopeError> {
     let (size, rest) = lz4_flex::block::uncompressed_size(block).map_err(|_short| EnvelopeError::Damaged)?;
-    // LZ4 cannot expand a block more than 255 times; a larger claim is damage.
-    if size > MAX_PAYLOAD || size > rest.len().saturating_mul(255) {
+    // No value is that large, and LZ4 cannot expand a block more than 255 times: damaged bytes must not reserve all memory.
+    if size > MAX_VALUE_BYTES || size > rest.len().saturating_mul(255) {
         return Err(EnvelopeError::Damaged);
     }
     let bytes = lz4_flex::block::decompress(rest, size).map_err(|_damaged| EnvelopeError::Damaged)?;

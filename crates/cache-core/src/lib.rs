@@ -25,6 +25,7 @@
 
 mod bus;
 mod codec;
+mod digest;
 mod entropy;
 mod entry;
 mod envelope;
@@ -40,6 +41,8 @@ mod shared;
 mod tag;
 mod time;
 mod version;
+mod walk;
+mod weigh;
 
 #[cfg(feature = "mock")]
 pub mod mock;
@@ -48,13 +51,16 @@ pub use bus::{
     BusLink, BusMessage, ChangedKey, EventBus, EventOp, HeadOf, Heads, Inbox, LogEntry, RegionId, Replay,
     WireEvent,
 };
-pub use codec::{BincodeCodec, Codec, CodecId, JsonCodec, NativeFormat, Visit, decode_value, encode_value};
+pub use codec::{
+    BincodeCodec, Codec, CodecId, JsonCodec, MAX_VALUE_BYTES, NativeFormat, Visit, decode_value,
+    encode_value, verify_value,
+};
 pub use entropy::{Entropy, SystemEntropy};
 pub use entry::{Entry, EntryValue};
 pub use envelope::{Envelope, EnvelopeError, Payload, open, seal};
 pub use error::{BusError, CodecError, ErrorKind, StoreError};
 pub use event::{AffectedKey, CacheEvent, EventKind, EventPriority, EventUid, NodeId};
-pub use key::CacheKey;
+pub use key::{CacheKey, Param};
 pub use lane::{Lane, SHARDS_PER_LANE, Shard};
 pub use local::{
     Begun, Finished, Flight, LocalLimits, LocalStore, LocalStores, LocalUsage, Replacement, Ticket,
@@ -71,3 +77,4 @@ pub use tag::{Barrier, BarrierStamp, Tag};
 pub use time::ManualClock;
 pub use time::{Clock, Moment, ServerTime, SystemClock};
 pub use version::{EventId, Head, Lineage, Position, Seq, ServerId, ServerMark, Version};
+pub use weigh::estimated_weight;

@@ -21,8 +21,10 @@ pub struct LocalLimits {
 pub struct LocalUsage {
     /// Entries held, dead ones that nobody has asked for since included.
     pub entries: u64,
-    /// Sum of their weights, in bytes.
+    /// Sum of their weights, in bytes: what they take in memory.
     pub bytes: u64,
+    /// Sum of the lengths of their encoded values, in bytes before compression: what they would be in the shared store.
+    pub encoded_bytes: u64,
     /// Fills under way.
     pub in_flight: u64,
 }
@@ -82,6 +84,7 @@ pub enum Replacement {
 
 /// Port: the memory of one namespace on one node.
 ///
+/// An entry that fits the limits by itself is kept, at least until the next one is put in; one that does not is not.
 /// All calls about one key are ordered: `begin`, `finish` and `supersede` take the key's bucket lock, and `read`
 /// sees an entry only between its installation and its removal. Every call is O(1).
 ///

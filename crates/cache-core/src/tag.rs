@@ -18,7 +18,11 @@ use crate::{CacheKey, Lineage, Seq};
 pub struct Tag(Arc<str>);
 
 impl Tag {
-    /// A tag of this name. Any text is allowed; it is escaped where it becomes part of a key.
+    /// Longest name in bytes that a cache accepts, in a value, an invalidation or an event. It travels with every value that
+    /// carries it, and is never cut off: what invalidates must name the whole tag.
+    pub const MAX_LEN: usize = 1_024;
+
+    /// A tag of this name. Any text of up to [`Tag::MAX_LEN`] bytes is allowed; it is escaped where it becomes part of a key.
     pub fn new(name: impl AsRef<str>) -> Self {
         Self(Arc::from(name.as_ref()))
     }

@@ -29,11 +29,14 @@ const SMALL_SHARD: u64 = 32;
 /// hit ratio on the traces above, at 500 to 5,000 entries, is within 0.1 points of one shard's or better.
 const ENTRIES_PER_SHARD: u64 = 256;
 
-/// Bytes a shard has at least, because a value heavier than a shard's share is not kept.
+/// Bytes a shard has at least, because a value heavier than a shard's share takes its place from all shards.
 const BYTES_PER_SHARD: u64 = 4 << 20;
 
 /// Shards at most: more of them no longer relieve the locks of a machine of common size.
 const MAX_SHARDS: u64 = 64;
+
+/// A shard keeps this much, in parts of a byte, whatever is kept elsewhere.
+const LEAST_SHARE: u64 = 1_000;
 
 /// Weights are counted in parts of a byte, so that the limit on entries does not suffer from rounding.
 const PARTS: u64 = 1 << 16;
@@ -54,6 +57,8 @@ pub(crate) struct Capacity {
     floor: u64,
     expected: u64,
     hot: f64,
+    /// What all entries may weigh together, in parts of a byte.
+    total: u64,
 }
 
 impl Capacity {
@@ -75,7 +80,33 @@ impl Capacity {
             } else {
                 HOT_ALLOCATION
             },
+            total: max_bytes * PARTS,
         }
+    }
+
+    /// Heaviest charge that a shard of the whole map keeps.
+    pub(crate) fn of_a_shard(self) -> u64 {
+        self.kept_by(self.share * self.shards)
+    }
+
+    /// Heaviest charge that a shard keeps when the map has this much.
+    pub(crate) fn kept_by(self, map: u64) -> u64 {
+        let share = map.div_ceil(self.shards);
+        // As the map computes it: nothing heavier than its part for proven entries is admitted.
+        ((share as f64 * self.hot) as u64).clamp(share.min(1), share)
+    }
+
+    /// What all entries may be charged together.
+    pub(crate) const fn total(self) -> u64 {
+        self.total
+    }
+
+    /// What the map has beside values of this charge that are kept elsewhere. Never nothing: it would forget how it is
+    /// divided. What remains is less than any entry with a weight is charged.
+    pub(crate) fn beside(self, elsewhere: u64) -> u64 {
+        (self.share * self.shards)
+            .min(self.total.saturating_sub(elsewhere))
+            .max(self.shards * LEAST_SHARE)
     }
 
     /// What an entry of this weight is charged.

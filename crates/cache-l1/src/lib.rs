@@ -3,7 +3,8 @@
 //! It judges nothing: expiry, leases, generations and tags are the engine's; it only keeps, orders and evicts.
 //! No runtime, no task, no timer, no clock.
 //!
-//! * Values live in a `quick_cache` (CLOCK-Pro, sharded): a hit is one read lock and one clone of an `Arc`.
+//! * Values live in a `quick_cache` (CLOCK-Pro, sharded): a hit is one read lock and one clone of an `Arc`. The few that are
+//!   too heavy for a shard live beside it, and take their place from all shards.
 //! * Fills under way live in a `dashmap`, whose bucket lock orders everything that happens to one key.
 //! * A key is never hashed here: [`CacheKey`](cache_core::CacheKey) carries its hash.
 //!
@@ -28,6 +29,7 @@
 
 mod capacity;
 mod hashing;
+mod large;
 mod ordered;
 mod residents;
 mod slot;

@@ -116,6 +116,7 @@ impl<S: Slots, R: Residency> Ordered<S, R> {
         LocalUsage {
             entries: self.residents.entries(),
             bytes: self.residents.bytes(),
+            encoded_bytes: self.residents.encoded_bytes(),
             in_flight: self.slots.count(),
         }
     }

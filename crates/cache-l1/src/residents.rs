@@ -11,10 +11,14 @@ use quick_cache::{Lifecycle, Weighter};
 
 use crate::capacity::Capacity;
 use crate::hashing::BuildPassThrough;
+use crate::large::{Large, Removed};
 
 /// A bounded map of entries.
 pub(crate) struct Residents {
     cache: Cache<CacheKey, Arc<Entry>, Capacity, BuildPassThrough, Ledger>,
+    /// What is too heavy for a shard.
+    large: Large,
+    capacity: Capacity,
     ledger: Ledger,
 }
 
@@ -25,7 +29,57 @@ impl Residents {
         let options = capacity.options().build().expect("capacity is complete");
         Self {
             cache: Cache::with_options(options, capacity, BuildPassThrough, ledger.clone()),
+            large: Large::new(capacity),
+            capacity,
             ledger,
+        }
+    }
+
+    fn resize(&self, capacity: u64) {
+        self.cache.set_capacity(capacity);
+    }
+
+    fn remove_from_map(&self, key: &CacheKey, discarded: &mut Discarded) {
+        if let Some((key, entry)) = self.cache.remove(key) {
+            self.ledger.subtract(&entry);
+            discarded.push(key, entry);
+        }
+    }
+
+    fn discard(&self, removed: Removed, discarded: &mut Discarded) {
+        for (key, entry) in removed {
+            self.ledger.subtract(&entry);
+            discarded.push(key, entry);
+        }
+    }
+
+    /// Keeps an entry beside the map, if it fits the limit at all.
+    fn insert_large(&self, key: &CacheKey, entry: Arc<Entry>, charge: u64, discarded: &mut Discarded) {
+        let mut removed = Removed::new();
+        self.remove_from_map(key, discarded);
+        if charge > self.capacity.total() {
+            let resize = |capacity| self.resize(capacity);
+            self.large.remove_if(key, |_| true, resize, &mut removed);
+            discarded.push(key.clone(), entry);
+        } else {
+            let resize = |capacity| {
+                self.resize(capacity);
+                // Only now is there room for it.
+                self.ledger.add(&entry);
+            };
+            self.large
+                .insert(key, Arc::clone(&entry), charge, resize, &mut removed);
+        }
+        self.discard(removed, discarded);
+    }
+
+    /// Makes sure that the map can keep an entry of this charge, and that no other place has one of its key.
+    fn make_room(&self, key: &CacheKey, charge: u64, discarded: &mut Discarded) {
+        if self.large.count() > 0 {
+            let mut removed = Removed::new();
+            self.large
+                .make_room(key, charge, |capacity| self.resize(capacity), &mut removed);
+            self.discard(removed, discarded);
         }
     }
 }
@@ -33,19 +87,38 @@ impl Residents {
 impl Residency for Residents {
     #[inline]
     fn read(&self, key: &CacheKey) -> Option<Arc<Entry>> {
-        self.cache.get(key)
+        match self.cache.get(key) {
+            Some(entry) => Some(entry),
+            None => self.large.read(key),
+        }
     }
 
     fn peek(&self, key: &CacheKey) -> Option<Arc<Entry>> {
-        self.cache.peek(key)
+        self.cache.peek(key).or_else(|| self.large.peek(key))
     }
 
     fn insert(&self, key: &CacheKey, entry: Arc<Entry>, discarded: &mut Discarded) {
+        let charge = self.capacity.charge(entry.weight);
+        if charge > self.capacity.of_a_shard() {
+            return self.insert_large(key, entry, charge, discarded);
+        }
+        self.make_room(key, charge, discarded);
         self.ledger.add(&entry);
         self.cache.insert_with_lifecycle(key.clone(), entry, discarded);
     }
 
     fn replace(&self, key: &CacheKey, entry: Arc<Entry>, discarded: &mut Discarded) {
+        let charge = self.capacity.charge(entry.weight);
+        if charge > self.capacity.of_a_shard() || self.large.peek(key).is_some() {
+            // It crosses over, or stays where popularity is not counted.
+            if self.peek(key).is_some() {
+                self.insert(key, entry, discarded);
+            } else {
+                discarded.push(key.clone(), entry);
+            }
+            return;
+        }
+        self.make_room(key, charge, discarded);
         self.ledger.add(&entry);
         if let Err((key, entry)) = self
             .cache
@@ -57,26 +130,39 @@ impl Residency for Residents {
     }
 
     fn remove_older(&self, key: &CacheKey, seq: Seq, discarded: &mut Discarded) -> bool {
-        let Some((key, entry)) = self.cache.remove_if(key, |entry| entry.version.seq < seq) else {
-            return false;
-        };
-        self.ledger.subtract(&entry);
-        discarded.push(key, entry);
-        true
+        let older = |entry: &Entry| entry.version.seq < seq;
+        if let Some((key, entry)) = self.cache.remove_if(key, |entry| older(entry)) {
+            self.ledger.subtract(&entry);
+            discarded.push(key, entry);
+            return true;
+        }
+        let mut removed = Removed::new();
+        let found = self
+            .large
+            .remove_if(key, older, |capacity| self.resize(capacity), &mut removed);
+        self.discard(removed, discarded);
+        found
     }
 
     fn clear(&self) {
         for (_, entry) in self.cache.drain() {
             self.ledger.subtract(&entry);
         }
+        let (mut removed, mut discarded) = (Removed::new(), Discarded::default());
+        self.large.clear(|capacity| self.resize(capacity), &mut removed);
+        self.discard(removed, &mut discarded);
     }
 
     fn entries(&self) -> u64 {
-        self.cache.len() as u64
+        (self.cache.len() + self.large.count()) as u64
     }
 
     fn bytes(&self) -> u64 {
-        self.ledger.0.load(Ordering::Relaxed)
+        self.ledger.0.weight.load(Ordering::Relaxed)
+    }
+
+    fn encoded_bytes(&self) -> u64 {
+        self.ledger.0.encoded.load(Ordering::Relaxed)
     }
 }
 
@@ -106,6 +192,9 @@ pub(crate) trait Residency {
 
     /// What they weigh together, in bytes.
     fn bytes(&self) -> u64;
+
+    /// How long their encoded values are together, in bytes.
+    fn encoded_bytes(&self) -> u64;
 }
 
 impl Weighter<CacheKey, Arc<Entry>> for Capacity {
@@ -133,19 +222,35 @@ impl Discarded {
     }
 }
 
-/// The sum of the weights. The map's own sum is of charges, which are higher (see [`Capacity`]).
+/// The sums of the weights and of the encoded lengths. The map's own sum is of charges, which are higher (see [`Capacity`]).
 ///
 /// An entry is added before it goes into the map and subtracted after it has left, so the sum is never too low.
 #[derive(Clone, Default)]
-struct Ledger(Arc<AtomicU64>);
+struct Ledger(Arc<Sums>);
+
+#[derive(Default)]
+struct Sums {
+    weight: AtomicU64,
+    encoded: AtomicU64,
+}
 
 impl Ledger {
     fn add(&self, entry: &Entry) {
-        self.0.fetch_add(u64::from(entry.weight), Ordering::Relaxed);
+        self.0
+            .weight
+            .fetch_add(u64::from(entry.weight), Ordering::Relaxed);
+        self.0
+            .encoded
+            .fetch_add(u64::from(entry.encoded), Ordering::Relaxed);
     }
 
     fn subtract(&self, entry: &Entry) {
-        self.0.fetch_sub(u64::from(entry.weight), Ordering::Relaxed);
+        self.0
+            .weight
+            .fetch_sub(u64::from(entry.weight), Ordering::Relaxed);
+        self.0
+            .encoded
+            .fetch_sub(u64::from(entry.encoded), Ordering::Relaxed);
     }
 }
 

@@ -27,8 +27,10 @@ impl LocalStores for MemoryStores {
 ///
 /// Both limits hold at every moment. To that end an entry is charged with at least
 /// `max_bytes / (max_entries + 1)`, so a mixture of heavy and light entries may reach neither limit.
-/// From 512 entries on, the limits are divided among shards, each of 256 entries and 4 MiB at least. A value heavier
-/// than 94 % of its shard's share (100 % below 32 entries) is not kept: reading it always loads it.
+/// From 512 entries on, the limits are divided among shards, each of 256 entries and 4 MiB at least. That decides nothing about
+/// what is kept: whatever fits the limits is, and is there at least until the next entry is put in. Values heavier than
+/// 94 % of a shard's share (100 % below 32 entries) take half of the limit at most, the least recently used leave first,
+/// and one that needs more than half is kept alone.
 pub struct MemoryStore(Ordered<SlotTable, Residents>);
 
 impl MemoryStore {

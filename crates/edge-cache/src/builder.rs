@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::engine::Engine;
+use crate::fidelity::Fidelity;
 use crate::holding::Holding;
+use crate::limits::problem_of_name;
 use crate::memory::{Memory, NamespaceState};
 use crate::sampling::OneIn;
 use crate::setup::{self, Settings, StartError};
@@ -150,13 +152,24 @@ impl EdgeCacheBuilder {
             max_bytes: policy.max_bytes,
             max_entries: policy.max_entries,
         };
+        let value = ValueType::of(namespace);
+        if let Some(untraced) = &value.untraced {
+            tracing::warn!(
+                namespace = name,
+                r#type = std::any::type_name::<V>(),
+                field = %untraced,
+                "the shape of this type cannot be seen beyond this field, so a change of it that a release makes there may go unnoticed \
+                 and its values be misread: raise Namespace::with_schema_version with each change, from 1 on"
+            );
+        }
         self.namespaces.push(NamespaceState {
             name,
             policy,
-            value: ValueType::of::<V>(),
+            value,
             local: self.ports.local.open(name, limits),
             barrier: NamespaceState::barrier_of(name).key(),
             counters: Counters::default(),
+            fidelity: Fidelity::default(),
         });
         self
     }
@@ -168,8 +181,12 @@ impl EdgeCacheBuilder {
     /// [`StartError`], with everything that is wrong at once: settings that contradict each other or would have no effect,
     /// a namespace registered twice, no Tokio runtime, or a clock that runs on while the runtime's time is paused.
     pub fn start(self) -> Result<EdgeCache, StartError> {
+        let names = [("node", self.node.as_str()), ("region", &self.region)];
+        let names = names
+            .into_iter()
+            .filter_map(|(what, name)| problem_of_name(what, name));
         setup::check(
-            self.problems.clone(),
+            self.problems.iter().cloned().chain(names).collect(),
             &Settings {
                 ports: &self.ports,
                 timing: self.timing,

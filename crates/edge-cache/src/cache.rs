@@ -12,6 +12,7 @@ use event_bus::{Delivery, EventStream, Filter, Subscription};
 
 use crate::engine::Engine;
 use crate::handle::Handles;
+use crate::limits::check_key;
 use crate::load::{ErasedLoader, erase};
 use crate::memory::NamespaceState;
 use crate::reading::{Call, Look};
@@ -104,7 +105,8 @@ impl EdgeCache {
     /// The value, if memory can answer: no I/O, never waits.
     ///
     /// # Errors
-    /// `Rejected` when the key's namespace is not registered.
+    /// `Rejected` when the key's namespace is not registered, or the key could not be written
+    /// ([`CacheKey::unwritable`]); every other call answers so too.
     #[inline(always)]
     pub fn peek<V: CacheValue>(&self, key: &Key<V>) -> Result<Option<Fetched<V>>, CacheError> {
         let namespace = self.namespace(key)?;
@@ -112,7 +114,10 @@ impl EdgeCache {
             Look::Hit(answer) => answer.fetched(),
             // Taken apart in every arm, or the answer would be kept in memory to be dropped as a whole.
             Look::Stale(_expired) => None,
-            Look::Miss => None,
+            Look::Miss => {
+                check_key(key.raw())?;
+                None
+            }
         })
     }
 
@@ -217,6 +222,7 @@ impl EdgeCache {
     /// `Rejected` when the shared store refuses the request as such.
     pub async fn invalidate<V: CacheValue>(&self, key: &Key<V>) -> Result<Receipt, CacheError> {
         self.namespace(key)?;
+        check_key(key.raw())?;
         self.engine.invalidate(key.shard(), vec![key.raw().clone()]).await
     }
 
@@ -389,6 +395,7 @@ impl EdgeCache {
         loader: Option<ErasedLoader>,
     ) -> Result<Call, CacheError> {
         let namespace = self.namespace(key)?;
+        check_key(key.raw())?;
         let index = self
             .engine
             .memory

@@ -5,6 +5,7 @@
 use cache_core::{Barrier, Lane, Op, Shard, Tag};
 
 use crate::engine::Engine;
+use crate::limits::check_tag;
 use crate::memory::NamespaceState;
 use crate::writing::Acknowledged;
 use crate::{CacheError, Receipt};
@@ -12,6 +13,7 @@ use crate::{CacheError, Receipt};
 impl Engine {
     /// A tag may stand on values of both lanes.
     pub(crate) async fn invalidate_tag(&self, tag: Tag) -> Result<Receipt, CacheError> {
+        check_tag(&tag)?;
         self.raise_in_both(&Barrier::Tag(tag)).await
     }
 

@@ -7,16 +7,22 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use cache_core::{
-    BarrierStamp, Entry, EntryValue, Envelope, Moment, NewRecord, Payload, Permille, Policy, Seq, Tag,
-    Version, open, seal,
+    BarrierStamp, Codec, CodecError, CodecId, Entry, EntryValue, Envelope, Moment, NewRecord, Payload,
+    Permille, Policy, Seq, Tag, Version, open, seal,
 };
 
 use crate::CacheError;
+use crate::limits::check_tags;
 use crate::memory::NamespaceState;
 use crate::ports::Ports;
+use crate::stats::Count;
+use crate::value::Erased;
 
-/// Bytes an entry takes besides its payload: key, entry, slot in the table. Measured by `cargo xtask bench l1`.
+/// Bytes an entry takes besides its value: key, entry, slot in the table. Measured by `cargo xtask bench l1`.
 const OVERHEAD: usize = 256;
+
+/// Bytes a tag takes besides its name: its place in the list, and what the allocator keeps beside it.
+const TAG_OVERHEAD: usize = 48;
 
 /// Longest life of a record, ten years: what is meant to live for ever, and still no sum of spans overflows.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
@@ -25,6 +31,7 @@ const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
 pub(crate) struct Opened {
     pub(crate) envelope: Envelope,
     pub(crate) value: EntryValue,
+    /// Bytes of the encoded value.
     pub(crate) size: usize,
 }
 
@@ -50,11 +57,17 @@ pub(crate) fn open_body(namespace: &NamespaceState, ports: &Ports, body: &[u8]) 
     let (value, size) = match payload {
         Payload::Absent => (None, 0),
         Payload::Value(bytes) => {
-            let codec = ports.codec(envelope.codec)?;
-            match (namespace.value.decode)(&bytes, codec) {
+            let decoded = match ports.codec(envelope.codec) {
+                Some(codec) => (namespace.value.decode)(&bytes, codec).map_err(|error| words(&error)),
+                None => Err(format!(
+                    "no codec with id {} is configured here",
+                    envelope.codec.0
+                )),
+            };
+            match decoded {
                 Ok(value) => (Some(value), bytes.len()),
                 Err(error) => {
-                    tracing::debug!(namespace = namespace.name, %error, "a record is treated as missing");
+                    namespace.unreadable(envelope.codec, &error);
                     return None;
                 }
             }
@@ -77,7 +90,7 @@ pub(crate) struct Sealing {
     pub(crate) stamp: BarrierStamp,
 }
 
-/// Seals a value into a record. Tags longer than 64 KiB or more than 65,535 are refused.
+/// Seals a value into a record.
 pub(crate) fn seal_value(
     namespace: &NamespaceState,
     ports: &Ports,
@@ -91,12 +104,7 @@ pub(crate) fn seal_value(
         tags,
         stamp,
     } = sealing;
-    if tags.len() > usize::from(u16::MAX) || tags.iter().any(|tag| tag.as_str().len() > usize::from(u16::MAX))
-    {
-        return Err(CacheError::rejected(
-            "a value may carry 65,535 tags of up to 65,535 bytes each",
-        ));
-    }
+    check_tags(&tags)?;
     let ttl = shortened(ttl.min(LONGEST), policy.jitter, ports.entropy.draw()).max(Duration::from_millis(1));
     let grace = policy.grace().min(LONGEST);
     let envelope = Envelope {
@@ -114,10 +122,7 @@ pub(crate) fn seal_value(
             let codec = ports.codec(policy.codec).ok_or_else(|| {
                 CacheError::rejected(format!("no codec with id {} is configured", policy.codec.0))
             })?;
-            Some(
-                (namespace.value.encode)(value, codec)
-                    .map_err(|error| CacheError::rejected(error.to_string()))?,
-            )
+            Some(namespace.encoded(value, codec)?)
         }
     };
     let payload = bytes.as_deref().map_or(Payload::Absent, Payload::Value);
@@ -138,6 +143,7 @@ pub(crate) fn seal_value(
 
 /// Makes an entry. Its life in memory is the shorter of the policy's and of what is left of the record.
 pub(crate) fn make_entry(
+    namespace: &NamespaceState,
     ports: &Ports,
     policy: &Policy,
     key_length: usize,
@@ -149,6 +155,7 @@ pub(crate) fn make_entry(
         value,
         size,
     } = opened;
+    let weight = key_length + namespace.weigh(value.as_ref(), &envelope.tags);
     let fresh = basis.remaining.saturating_sub(envelope.grace);
     let in_memory = fresh.min(shortened(policy.l1_ttl, policy.jitter, ports.entropy.draw()));
     // A record in its grace expired a while ago, and whoever is served it is told how long.
@@ -169,8 +176,74 @@ pub(crate) fn make_entry(
         stamp: envelope.stamp,
         checked_epoch: AtomicU64::new(0),
         refreshing: AtomicBool::new(false),
-        weight: u32::try_from(size + key_length + OVERHEAD).unwrap_or(u32::MAX),
+        weight: u32::try_from(weight).unwrap_or(u32::MAX),
+        encoded: u32::try_from(size).unwrap_or(u32::MAX),
     }
+}
+
+impl NamespaceState {
+    /// Encodes a value, and makes sure that what comes back is the same.
+    fn encoded(&self, value: &Erased, codec: &dyn Codec) -> Result<Vec<u8>, CacheError> {
+        let refused =
+            |error: CodecError| CacheError::rejected(format!("namespace {:?}: {}", self.name, words(&error)));
+        let bytes = (self.value.encode)(value, codec).map_err(refused)?;
+        if self.fidelity.is_due() {
+            (self.value.verify)(value, &bytes, codec).map_err(|error| {
+                self.fidelity.failed();
+                refused(error)
+            })?;
+        }
+        Ok(bytes)
+    }
+
+    /// A record has this release's format and this namespace's schema, and cannot be read.
+    fn unreadable(&self, codec: CodecId, error: &str) {
+        self.counters.add(Count::Unreadable);
+        if self.fidelity.unreadable_record() {
+            tracing::warn!(
+                namespace = self.name,
+                %codec,
+                error,
+                "a record of this format and schema cannot be read and counts as missing: its codec cannot carry its type, or its \
+                 bytes are damaged; further ones are only counted (NamespaceStats::unreadable)"
+            );
+        }
+    }
+
+    /// Bytes that a value and its tags take in memory. What is heavier than all of the namespace's memory is counted, since the
+    /// memory will not keep it.
+    fn weigh(&self, value: Option<&Erased>, tags: &[Tag]) -> usize {
+        let tags: usize = tags.iter().map(|tag| tag.as_str().len() + TAG_OVERHEAD).sum();
+        let value = value.map_or(0, |value| self.value.weigh(value));
+        let weight = value.saturating_add(tags + OVERHEAD);
+        let limit = self.policy.max_bytes;
+        // Nothing fits a memory that is switched off, and nobody wonders about that.
+        if limit > 0 && self.policy.max_entries > 0 && weight as u64 > limit {
+            self.counters.add(Count::TooHeavy);
+            if self.fidelity.too_heavy() {
+                tracing::warn!(
+                    namespace = self.name,
+                    weight,
+                    limit,
+                    "a value is heavier than all memory of its namespace, so every read of it goes to the shared store; further ones \
+                     are only counted (NamespaceStats::too_heavy): raise Policy::with_memory, or split the value"
+                );
+            }
+        }
+        weight
+    }
+}
+
+/// An error with what has caused it.
+fn words(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words.push_str(": ");
+        words.push_str(&error.to_string());
+        cause = error.source();
+    }
+    words
 }
 
 /// The same entry, fresh until then, that is to be served until `retry`: then the loader is asked again.
@@ -189,6 +262,7 @@ pub(crate) fn throttled(entry: &Entry, fresh_until: Moment, retry: Moment) -> En
         checked_epoch: AtomicU64::new(0),
         refreshing: AtomicBool::new(false),
         weight: entry.weight,
+        encoded: entry.encoded,
     }
 }
 

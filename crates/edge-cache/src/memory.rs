@@ -9,6 +9,7 @@ use cache_core::{Barrier, CacheEvent, CacheKey, LocalStore, Policy, Propagation,
 use event_bus::{Changed, Replica};
 
 use crate::entries::{Basis, make_entry, open_body};
+use crate::fidelity::Fidelity;
 use crate::ports::Ports;
 use crate::stats::{Count, Counters};
 use crate::value::ValueType;
@@ -22,6 +23,7 @@ pub(crate) struct NamespaceState {
     /// The key of the barrier that covers the whole namespace.
     pub(crate) barrier: CacheKey,
     pub(crate) counters: Counters,
+    pub(crate) fidelity: Fidelity,
 }
 
 /// All registered namespaces.
@@ -98,6 +100,7 @@ impl Replica for Memory {
                 };
                 let length = change.key.as_str().len();
                 Some(Arc::new(make_entry(
+                    namespace,
                     &self.ports,
                     &namespace.policy,
                     length,

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use cache_core::{CacheEvent, CacheKey, EventUid, Namespace, Op, Policy, Seq, Shard};
 
 use crate::engine::Engine;
+use crate::limits::check_event;
 use crate::memory::NamespaceState;
 use crate::writing::Acknowledged;
 use crate::{CacheError, Receipt};
@@ -24,6 +25,7 @@ impl Engine {
         event.node = self.node.clone();
         event.region = Arc::clone(&self.region);
         event.at_millis = self.ports.clock.unix_millis();
+        check_event(&event)?;
         self.invalidate_touched(&mut event).await?;
         let bytes = serde_json::to_vec(&event).map_err(|error| CacheError::rejected(error.to_string()))?;
         let resource = EVENTS.key(&[("resource", &event.resource)]);

@@ -43,6 +43,11 @@ pub struct NamespaceStats {
     pub uncached: u64,
     /// Records that could not be used: damaged, or of another format or schema.
     pub unusable: u64,
+    /// Of records of this release's format and this namespace's schema, those that could not be read: their codec cannot carry
+    /// their type, or is not configured here, or they are damaged. Not zero means that somebody's type needs another codec.
+    pub unreadable: u64,
+    /// Values that were not kept in memory, since each is heavier than all that the namespace may hold.
+    pub too_heavy: u64,
     /// Records that were dead by a barrier.
     pub barred: u64,
     /// Values written.
@@ -53,7 +58,7 @@ pub struct NamespaceStats {
     pub invalidations: u64,
     /// Entries dropped or replaced because of events.
     pub superseded: u64,
-    /// What the namespace takes in memory.
+    /// What the namespace takes in memory, weighed and as encoded.
     pub memory: LocalUsage,
 }
 
@@ -111,6 +116,8 @@ impl Stats {
             sum.unproven += one.unproven;
             sum.uncached += one.uncached;
             sum.unusable += one.unusable;
+            sum.unreadable += one.unreadable;
+            sum.too_heavy += one.too_heavy;
             sum.barred += one.barred;
             sum.puts += one.puts;
             sum.conflicts += one.conflicts;
@@ -118,6 +125,7 @@ impl Stats {
             sum.superseded += one.superseded;
             sum.memory.entries += one.memory.entries;
             sum.memory.bytes += one.memory.bytes;
+            sum.memory.encoded_bytes += one.memory.encoded_bytes;
             sum.memory.in_flight += one.memory.in_flight;
         }
         sum
@@ -137,6 +145,8 @@ pub(crate) enum Count {
     Unproven,
     Uncached,
     Unusable,
+    Unreadable,
+    TooHeavy,
     Barred,
     Put,
     Conflict,
@@ -195,6 +205,8 @@ impl Counters {
             unproven: of(Count::Unproven),
             uncached: of(Count::Uncached),
             unusable: of(Count::Unusable),
+            unreadable: of(Count::Unreadable),
+            too_heavy: of(Count::TooHeavy),
             barred: of(Count::Barred),
             puts: of(Count::Put),
             conflicts: of(Count::Conflict),

@@ -487,8 +487,8 @@ impl<'a> OwnPlace<'a> {
 
     /// This node reads its own write, or a newer one, from now on.
     fn keep(mut self, acknowledged: Acknowledged, opened: Opened, life: Duration, sent: Moment) {
-        let local = &self.engine.memory.namespaces[self.call.namespace].local;
-        let (key, seq) = (&self.call.key, acknowledged.version.seq);
+        let namespace = &self.engine.memory.namespaces[self.call.namespace];
+        let (local, key, seq) = (&namespace.local, &self.call.key, acknowledged.version.seq);
         local.supersede(key, seq, Replacement::None);
         let Some(ticket) = self.ticket.filter(|_| self.call.options.l1.writes()) else {
             return;
@@ -501,6 +501,7 @@ impl<'a> OwnPlace<'a> {
             remaining: life,
         };
         let entry = make_entry(
+            namespace,
             &self.engine.ports,
             &self.call.policy,
             key.as_str().len(),

@@ -102,6 +102,7 @@ impl EntryBuilder {
             checked_epoch: AtomicU64::new(0),
             refreshing: AtomicBool::new(false),
             weight: 100,
+            encoded: 50,
         })
     }
 
@@ -130,6 +131,13 @@ impl EntryBuilder {
     #[must_use]
     pub const fn weight(mut self, bytes: u32) -> Self {
         self.0.weight = bytes;
+        self
+    }
+
+    /// Sets the length of the encoded value.
+    #[must_use]
+    pub const fn encoded(mut self, bytes: u32) -> Self {
+        self.0.encoded = bytes;
         self
     }
 

@@ -86,6 +86,7 @@ fn as_of(entry: &Entry, floor: Seq) -> Entry {
         checked_epoch: 0.into(),
         refreshing: false.into(),
         weight: entry.weight,
+        encoded: entry.encoded,
     }
 }
 

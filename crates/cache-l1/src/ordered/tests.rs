@@ -108,6 +108,10 @@ impl Residency for SteppedResidents {
     fn bytes(&self) -> u64 {
         self.next().bytes()
     }
+
+    fn encoded_bytes(&self) -> u64 {
+        self.next().encoded_bytes()
+    }
 }
 
 /// Runs a scenario in every order there is.
@@ -158,6 +162,7 @@ fn entry(as_of: u64) -> Arc<Entry> {
         checked_epoch: AtomicU64::new(0),
         refreshing: AtomicBool::new(false),
         weight: 10,
+        encoded: 5,
     })
 }
 

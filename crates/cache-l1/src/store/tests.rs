@@ -50,6 +50,7 @@ fn entry(generation: u64, as_of: u64, weight: u32) -> Arc<Entry> {
         checked_epoch: AtomicU64::new(0),
         refreshing: AtomicBool::new(false),
         weight,
+        encoded: weight / 2,
     })
 }
 

@@ -11,6 +11,7 @@ use futures_util::future::{join, join_all, try_join_all};
 
 use crate::bulk::{BulkLoader, Failure, Gathering};
 use crate::fetched::Answer;
+use crate::limits::check_key;
 use crate::load::ErasedLoader;
 use crate::reading::Look;
 use crate::value::Erased;
@@ -132,6 +133,7 @@ impl EdgeCache {
         let mut by_shard = BTreeMap::<Shard, Vec<usize>>::new();
         for (index, key) in keys.iter().enumerate() {
             self.namespace(key)?;
+            check_key(key.raw())?;
             by_shard.entry(key.shard()).or_default().push(index);
         }
         let writes: Vec<(Shard, &[usize])> = by_shard

@@ -108,6 +108,7 @@ impl Fill {
         };
         let key = &self.call.key;
         let entry = make_entry(
+            self.namespace(),
             &engine.ports,
             &self.call.policy,
             key.as_str().len(),
@@ -165,6 +166,7 @@ impl Fill {
                 checked_epoch: 0.into(),
                 refreshing: false.into(),
                 weight: 0,
+                encoded: 0,
             }),
             Tier::Source,
         )

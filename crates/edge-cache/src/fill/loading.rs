@@ -170,6 +170,7 @@ impl Fill {
                 let length = self.call.key.as_str().len();
                 Step::Install(
                     Arc::new(make_entry(
+                        self.namespace(),
                         &engine.ports,
                         &self.call.policy,
                         length,

@@ -109,6 +109,7 @@ impl Fill {
             remaining,
         };
         let entry = make_entry(
+            namespace,
             &engine.ports,
             &self.call.policy,
             self.call.key.as_str().len(),

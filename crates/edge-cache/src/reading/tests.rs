@@ -220,6 +220,7 @@ impl Scene {
             },
             tags: Arc::from([]),
             weight: 1,
+            encoded: 1,
             refreshing: false.into(),
         };
         self.memory

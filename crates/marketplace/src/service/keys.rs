@@ -22,7 +22,7 @@ pub fn page(page: &PageKey) -> Key<GpuPage> {
 #[must_use]
 pub fn section(section: &SectionKey) -> Key<PricedSection> {
     let SectionKey { shelf, level, number } = section;
-    let place: [(&str, &dyn std::fmt::Display); 4] = [
+    let place: [(&str, &cache_core::Param<'_>); 4] = [
         ("region", &shelf.region),
         ("model", &shelf.model),
         ("level", level),

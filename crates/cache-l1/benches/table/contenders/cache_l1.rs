@@ -71,6 +71,7 @@ impl Contender for ThroughThePort {
             checked_epoch: AtomicU64::new(0),
             refreshing: AtomicBool::new(false),
             weight: 256,
+            encoded: 8,
         };
         self.store.finish(&name, ticket, Some(Arc::new(entry)));
     }

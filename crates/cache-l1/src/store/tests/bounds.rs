@@ -27,6 +27,7 @@ fn counted(store: &dyn LocalStore, keys: u64) -> LocalUsage {
     LocalUsage {
         entries: resident.len() as u64,
         bytes: resident.iter().map(|entry| u64::from(entry.weight)).sum(),
+        encoded_bytes: resident.iter().map(|entry| u64::from(entry.encoded)).sum(),
         in_flight: 0,
     }
 }
@@ -157,4 +158,112 @@ fn popular_entries_survive_a_scan() {
     (1_000..2_000).for_each(|id| put(&*store, id, 64));
     let survivors = (0..50).filter(|id| store.read(&key(*id)).is_some()).count();
     assert_eq!(survivors, 50);
+}
+
+#[test]
+fn whatever_fits_the_limit_is_kept_however_the_memory_is_divided() {
+    const MIB: u64 = 1 << 20;
+    for (max_bytes, max_entries) in [
+        (64 * MIB, 10_000),
+        (64 * MIB, 100),
+        (8 * MIB, 1_000),
+        (1_000_003, 77_777),
+    ] {
+        let store = open(max_bytes, max_entries);
+        for (id, share) in [1_000, 999, 941, 700, 501, 500, 300, 60, 58, 30, 1]
+            .into_iter()
+            .enumerate()
+        {
+            let weight = u32::try_from(max_bytes * share / 1_000).expect("small");
+            put(&*store, id as u64, weight);
+            let resident = store.read(&key(id as u64)).expect("it fits");
+            assert_eq!(resident.weight, weight);
+            assert!(store.usage().bytes <= max_bytes, "{:?}", store.usage());
+        }
+        put(&*store, 99, u32::try_from(max_bytes + 1).expect("small"));
+        assert!(store.read(&key(99)).is_none());
+    }
+}
+
+#[test]
+fn eight_values_of_four_mebibytes_stay_together_under_the_default_limits() {
+    let store = open(64 << 20, 10_000);
+    (0..8).for_each(|id| put(&*store, id, 4 << 20));
+    (100..1_100).for_each(|id| put(&*store, id, 1_000));
+    assert_eq!((0..8).filter(|id| store.read(&key(*id)).is_some()).count(), 8);
+    assert_eq!(
+        (100..1_100).filter(|id| store.read(&key(*id)).is_some()).count(),
+        1_000
+    );
+}
+
+#[test]
+fn the_limits_hold_while_large_and_small_values_come_and_go() {
+    let (max_bytes, max_entries) = (16 << 20, 2_000);
+    let store = open(max_bytes, max_entries);
+    let mut random = StdRng::seed_from_u64(7);
+    for step in 0..30_000 {
+        let id = random.random_range(0..3_000);
+        match random.random_range(0..20) {
+            0 => drop(store.supersede(&key(id), Seq(1), Replacement::None)),
+            1 => put(&*store, id, random.random_range(0..18 << 20)),
+            2 => put(&*store, id, random.random_range(0..4 << 20)),
+            _ if store.read(&key(id)).is_none() => put(&*store, id, random.random_range(0..10_000)),
+            _ => {}
+        }
+        let usage = store.usage();
+        assert!(usage.entries <= max_entries, "{usage:?} after step {step}");
+        assert!(usage.bytes <= max_bytes, "{usage:?} after step {step}");
+    }
+    assert_eq!(store.usage(), counted(&*store, 3_000));
+    store.clear();
+    assert_eq!(store.usage(), LocalUsage::default());
+    // Nothing of what the large ones took is lost to the small ones.
+    (0..max_entries).for_each(|id| put(&*store, id, 64));
+    assert!(
+        store.usage().entries * 100 >= max_entries * 97,
+        "{:?}",
+        store.usage()
+    );
+}
+
+#[test]
+fn a_large_value_that_nobody_reads_yields_to_the_small_ones_that_are_read() {
+    let store = open(8 << 20, 10_000);
+    put(&*store, 0, 4 << 20);
+    for id in 1..10_000 {
+        put(&*store, id, 1_000);
+    }
+    assert!(store.read(&key(0)).is_none());
+    put(&*store, 0, 4 << 20);
+    for id in 1..10_000 {
+        put(&*store, id, 1_000);
+        assert!(store.read(&key(0)).is_some(), "it is read again and again");
+    }
+}
+
+#[test]
+fn a_value_that_grows_and_shrinks_is_replaced_wherever_it_lives() {
+    let store = open(64 << 20, 10_000);
+    for (seq, weight) in [
+        (2, 100),
+        (4, 8 << 20),
+        (6, 100),
+        (8, 30 << 20),
+        (10, 64 << 20),
+        (12, 100),
+    ] {
+        let written = entry(1, seq, weight);
+        store.supersede(&key(1), Seq(seq), Replacement::Always(Arc::clone(&written)));
+        assert_resident(&*store, &written);
+        let event = entry(1, seq + 1, weight / 2);
+        assert!(store.supersede(&key(1), Seq(seq + 1), Replacement::IfResident(Arc::clone(&event))));
+        assert_resident(&*store, &event);
+        assert_eq!(
+            (store.usage().entries, store.usage().bytes),
+            (1, u64::from(weight / 2))
+        );
+    }
+    assert!(store.supersede(&key(1), Seq(100), Replacement::None));
+    assert_eq!(store.usage(), LocalUsage::default());
 }

@@ -27,10 +27,10 @@ pub(super) fn usage_counts_entries_bytes_and_fills(stores: &dyn LocalStores) {
 pub(super) fn usage_follows_an_entry_that_is_replaced(stores: &dyn LocalStores) {
     let (store, key) = (ample(stores), key());
     fill(&*store, &key, &weighing(100));
-    let write = EntryBuilder::as_of(6).weight(30).build();
+    let write = EntryBuilder::as_of(6).weight(30).encoded(3).build();
     store.supersede(&key, Seq(6), Replacement::Always(write));
     assert_eq!(store.usage(), usage(1, 30, 0));
-    let event = EntryBuilder::as_of(7).weight(40).build();
+    let event = EntryBuilder::as_of(7).weight(40).encoded(4).build();
     store.supersede(&key, Seq(7), Replacement::IfResident(event));
     assert_eq!(store.usage(), usage(1, 40, 0));
 }
@@ -114,13 +114,14 @@ fn load(store: &dyn LocalStore, limits: LocalLimits, put: impl Fn(&dyn LocalStor
 }
 
 fn weighing(bytes: u32) -> Arc<Entry> {
-    EntryBuilder::as_of(5).weight(bytes).build()
+    EntryBuilder::as_of(5).weight(bytes).encoded(bytes / 10).build()
 }
 
 const fn usage(entries: u64, bytes: u64, in_flight: u64) -> LocalUsage {
     LocalUsage {
         entries,
         bytes,
+        encoded_bytes: bytes / 10,
         in_flight,
     }
 }

@@ -75,6 +75,11 @@ impl State {
         LocalUsage {
             entries: self.residents.len() as u64,
             bytes: weights.sum::<u64>() + self.forgotten_bytes,
+            encoded_bytes: self
+                .residents
+                .values()
+                .map(|entry| u64::from(entry.encoded))
+                .sum(),
             in_flight: self.slots.len() as u64,
         }
     }
