@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use cache_core::{FailSafe, Lane, Namespace, Permille, Policy};
+use cache_core::{BARRIERS_KEPT, FailSafe, Lane, Namespace, Permille, Policy};
 use edge_cache::{EdgeCacheBuilder, Put};
 use futures_util::future::join;
 use tests::{Fleet, FleetOptions, Node};
@@ -198,6 +198,130 @@ async fn what_is_not_modified_keeps_its_tags() {
     assert!(
         node.get(&key).await.expect("get").is_none(),
         "its tag was invalidated"
+    );
+    fleet.shutdown().await;
+}
+
+/// Takes away from the store, and from it alone, when anything was invalidated.
+fn lose_barriers(fleet: &Fleet) {
+    Lane::ALL
+        .into_iter()
+        .for_each(|lane| fleet.hub.evict_barriers(lane));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_tag_killed_stays_dead_for_a_node_that_starts_after_the_store_lost_its_barriers() {
+    let mut fleet = fleet().await;
+    fleet.nodes[1].invalidate_tag("vast").await.expect("published");
+    lose_barriers(&fleet);
+    let late = found(join_late(&mut fleet).await).await;
+    // Nobody knows any more what else was invalidated: all that was there before is read from its source again.
+    assert_eq!(late, [false; 4]);
+    for namespace in [&BULK, &URGENT] {
+        let put = Put::new(3).with_tag("vast");
+        fleet.nodes[0]
+            .put(&namespace.key(&[("tagged", &1)]), put)
+            .await
+            .expect("put");
+    }
+    assert_eq!(
+        found(join_late(&mut fleet).await).await,
+        [true, false, true, false]
+    );
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_cleared_stays_so_for_a_node_that_starts_after_the_store_lost_its_barriers() {
+    for everything in [false, true] {
+        let mut fleet = fleet().await;
+        match everything {
+            true => fleet.nodes[1].clear_all().await.expect("published"),
+            false => fleet.nodes[1].clear(&BULK).await.expect("published"),
+        };
+        lose_barriers(&fleet);
+        let late = found(join_late(&mut fleet).await).await;
+        assert_eq!(late[..2], [false; 2], "everything: {everything}");
+        fleet.shutdown().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_table_is_noticed_by_the_next_invalidation_too_and_revives_nothing() {
+    let mut fleet = fleet().await;
+    fleet.nodes[1].invalidate_tag("vast").await.expect("published");
+    lose_barriers(&fleet);
+    fleet.nodes[1].invalidate_tag("another").await.expect("published");
+    assert_eq!(found(join_late(&mut fleet).await).await, [false; 4]);
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_of_a_year_is_dead_months_after_its_tag_was_invalidated() {
+    const DAY: u64 = 24 * 3600;
+    const YEARLY: Namespace<u64> = Namespace::new(
+        "yearly",
+        Policy::event_driven(Duration::from_secs(365 * DAY)).with_jitter(Permille(0)),
+    );
+    let register = |builder: EdgeCacheBuilder| builder.namespace(&YEARLY);
+    let mut fleet = Fleet::start(FleetOptions::default(), register).await;
+    let (dead, alive) = (YEARLY.key(&[("id", &1)]), YEARLY.key(&[("id", &2)]));
+    for (key, tag) in [(&dead, "vast"), (&alive, "other")] {
+        fleet.nodes[0]
+            .put(key, Put::new(1).with_tag(tag))
+            .await
+            .expect("put");
+    }
+    fleet.nodes[0].invalidate_tag("vast").await.expect("published");
+    fleet.hub.set_clock_ahead(90 * DAY as i64 * 1000);
+    let late = fleet.join(register);
+    assert!(late.ready(Duration::from_secs(5)).await);
+    assert!(
+        late.get(&alive).await.expect("get").is_some(),
+        "it lives for a year"
+    );
+    assert!(late.get(&dead).await.expect("get").is_none());
+    fleet.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_invalidated_tags_than_are_kept_end_older_tagged_values_and_no_others() {
+    let mut fleet = fleet().await;
+    fleet.nodes[1].invalidate_tag("vast").await.expect("published");
+    let tagged = BULK.key(&[("tagged", &1)]);
+    fleet.nodes[1]
+        .put(&tagged, Put::new(3).with_tag("kept"))
+        .await
+        .expect("put");
+    for index in 0..BARRIERS_KEPT + 10 {
+        fleet.nodes[1]
+            .invalidate_tag(format!("unused-{index}"))
+            .await
+            .expect("published");
+        if index == BARRIERS_KEPT / 2 {
+            assert_eq!(
+                found(join_late(&mut fleet).await).await,
+                [true, true, false, true]
+            );
+        }
+    }
+    let late = found(join_late(&mut fleet).await).await;
+    assert_eq!(
+        late,
+        [false, true, false, true],
+        "when its tag was invalidated is not known any more"
+    );
+    fleet.nodes[1]
+        .put(&tagged, Put::new(4).with_tag("kept"))
+        .await
+        .expect("put");
+    assert!(
+        join_late(&mut fleet)
+            .await
+            .get(&tagged)
+            .await
+            .expect("get")
+            .is_some()
     );
     fleet.shutdown().await;
 }

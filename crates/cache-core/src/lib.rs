@@ -72,7 +72,7 @@ pub use shared::{
     Adopted, Adoption, Change, Expect, FillBegun, FillCommitted, FillToken, NewRecord, Op, ReadFrom, Record,
     Reply, SharedStore, StoreDescription, Write, Written,
 };
-pub use tag::{Barrier, BarrierStamp, Tag};
+pub use tag::{BARRIERS_KEPT, Barrier, BarrierKind, BarrierStamp, Tag};
 #[cfg(any(test, feature = "test-util"))]
 pub use time::ManualClock;
 pub use time::{Clock, Moment, ServerTime, SystemClock};

@@ -104,7 +104,7 @@ pub struct Change {
 pub enum Op {
     /// Sets and deletes keys of the shard: all or nothing, one event.
     Change(Vec<Change>),
-    /// Raises a barrier. Only for barrier shards.
+    /// Raises a barrier. Only for barrier shards, which keep the newest [`BARRIERS_KEPT`](crate::BARRIERS_KEPT) of each kind.
     Raise(Barrier),
     /// Kills every record of the shard that stands before this step, and every fill lease: the floor becomes the number
     /// before the flush's own, so that what is filled right after it lives.
@@ -192,6 +192,11 @@ pub struct StoreDescription {
 #[async_trait]
 pub trait SharedStore: Send + Sync + 'static {
     /// The live records of some keys of one shard, in the order asked, with the head they are current as of.
+    ///
+    /// A barrier shard has barriers in the place of records, and answers for each one's key when it was raised: as the
+    /// version of a record without a body, or `None` for one that never was, and never too low a number. What it no longer
+    /// keeps counts as raised with the newest that it gave up; where what it kept was lost, all of it counts as raised at
+    /// the head that stands then. They are asked of the copy that takes writes, whatever `from` says.
     async fn read(
         &self,
         shard: Shard,

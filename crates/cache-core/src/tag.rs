@@ -51,12 +51,50 @@ pub enum Barrier {
 }
 
 impl Barrier {
-    /// The key of the barrier's record in the lane's barrier shard.
+    /// The barrier's key: how the lane's barrier shard knows it.
     pub fn key(&self) -> CacheKey {
         match self {
             Self::Everything => CacheKey::build("barrier", &[("all", &"")]),
             Self::Namespace(name) => CacheKey::build("barrier", &[("namespace", name)]),
             Self::Tag(tag) => CacheKey::build("barrier", &[("tag", &tag.as_str())]),
+        }
+    }
+}
+
+/// Barriers of each kind that the shared store keeps one by one, in each lane. What was raised before the oldest of them
+/// counts as raised at the number of the newest that is no longer kept.
+///
+/// A barrier takes some 145 bytes of a Redis server, which cannot give them back under pressure: the tags of both lanes take
+/// 3 MB at most. What they buy: a tagged value outlives that many other tags being invalidated.
+pub const BARRIERS_KEPT: usize = 10_000;
+
+/// The two kinds of barriers, which the shared store keeps apart: many invalidated tags must not end values that carry none.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum BarrierKind {
+    /// Everything, and namespaces.
+    Wide,
+    /// Tags.
+    Tag,
+}
+
+impl BarrierKind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Wide, Self::Tag];
+
+    /// The kind of the barrier that has this key.
+    pub fn of(key: &CacheKey) -> Self {
+        let rest = key.as_str().strip_prefix("barrier:").unwrap_or_default();
+        match rest.starts_with("all=") || rest.starts_with("namespace=") {
+            true => Self::Wide,
+            false => Self::Tag,
+        }
+    }
+
+    /// 0 for wide ones, 1 for tags.
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Wide => 0,
+            Self::Tag => 1,
         }
     }
 }
@@ -69,4 +107,20 @@ pub struct BarrierStamp {
     pub lineage: Lineage,
     /// Every barrier up to here had been seen.
     pub seq: Seq,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_barrier_is_of_the_kind_that_its_key_says_however_long_its_name_is() {
+        let long = "x".repeat(500);
+        let kind = |barrier: Barrier| BarrierKind::of(&barrier.key());
+        assert_eq!(kind(Barrier::Everything), BarrierKind::Wide);
+        assert_eq!(kind(Barrier::Namespace("prices".into())), BarrierKind::Wide);
+        for name in ["eu", "", "all=", "namespace=prices", ":", &long] {
+            assert_eq!(kind(Barrier::Tag(Tag::new(name))), BarrierKind::Tag, "{name}");
+        }
+    }
 }

@@ -9,10 +9,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
-use cache_core::{CacheKey, Lane, Seq, Shard};
+use cache_core::{BarrierKind, CacheKey, Lane, Seq, Shard};
 use tokio::time::Instant;
 
-use crate::expiring::Expiring;
+use crate::barriers::BarrierTable;
 use crate::servers::locked;
 use crate::state::ShardState;
 use crate::subscription::Subscription;
@@ -142,7 +142,13 @@ impl Hub {
 
     /// Loses all that the servers know of a lane's barriers, and nothing else: heads and logs stay, and nobody is told.
     pub fn evict_barriers(&self, lane: Lane) {
-        self.servers.lock(Shard::barriers(lane)).records = Expiring::default();
+        self.servers.lock(Shard::barriers(lane)).barriers = Default::default();
+    }
+
+    /// The same by servers that take what was lost for what never was. For a test that must notice.
+    pub fn forget_barriers(&self, lane: Lane) {
+        let never = BarrierKind::ALL.map(|_| Some(BarrierTable::default()));
+        self.servers.lock(Shard::barriers(lane)).barriers = never;
     }
 
     /// What the servers hold now, as they would write it to disk.

@@ -119,8 +119,8 @@ impl SharedStore for Endpoint {
         }
         let keys = keys.to_vec();
         let behind = match from {
-            ReadFrom::Any => locked(&self.servers.dice).lag(),
-            ReadFrom::Primary => None,
+            ReadFrom::Any if !shard.holds_barriers() => locked(&self.servers.dice).lag(),
+            ReadFrom::Any | ReadFrom::Primary => None,
         };
         self.request(ErrorKind::Unavailable, move |servers| match behind {
             Some(steps) => servers.read_behind(shard, &keys, steps),

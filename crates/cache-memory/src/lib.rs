@@ -41,6 +41,7 @@
 //! # Ok(()) }
 //! ```
 
+mod barriers;
 mod commands;
 mod dice;
 mod endpoint;

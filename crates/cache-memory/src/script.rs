@@ -9,7 +9,7 @@ mod write;
 
 pub(crate) use adopt::adopt;
 pub(crate) use fill::{begin_fill, commit_fill};
-pub(crate) use read::{read, read_behind, replay};
+pub(crate) use read::{read, read_barriers, read_behind, replay};
 pub(crate) use write::write;
 
 #[cfg(test)]

@@ -67,7 +67,11 @@ impl Servers {
     }
 
     pub(crate) fn read(&self, shard: Shard, keys: &[CacheKey]) -> Reply<Vec<Option<Record>>> {
-        let state = self.lock(shard);
+        let mut state = self.lock(shard);
+        if shard.holds_barriers() {
+            let raised = script::read_barriers(&mut state, keys);
+            return self.reply(state.head, raised);
+        }
         self.reply(state.head, script::read(&state, keys, self.time()))
     }
 

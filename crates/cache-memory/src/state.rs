@@ -4,8 +4,11 @@
 
 use std::collections::VecDeque;
 
-use cache_core::{CacheKey, EventId, EventOp, FillToken, Head, LogEntry, Record, RegionId, Seq, ServerTime};
+use cache_core::{
+    BarrierKind, CacheKey, EventId, EventOp, FillToken, Head, LogEntry, Record, RegionId, Seq, ServerTime,
+};
 
+use crate::barriers::{BarrierTable, Raised};
 use crate::expiring::{Ending, Expiring};
 
 /// One shard.
@@ -15,6 +18,8 @@ pub(crate) struct ShardState {
     pub(crate) head: Option<Head>,
     /// Records by key. Those at or below the floor are not kept.
     pub(crate) records: Expiring<Record>,
+    /// In a barrier shard, its barriers by kind; `None` where they were lost.
+    pub(crate) barriers: Tables,
     /// Who may fill which key.
     pub(crate) leases: Expiring<Lease>,
     /// The newest events, without holes.
@@ -22,6 +27,9 @@ pub(crate) struct ShardState {
     /// How to take back the newest steps, the oldest first.
     pub(crate) steps: VecDeque<Step>,
 }
+
+/// The barriers of each kind.
+pub(crate) type Tables = [Option<BarrierTable>; BarrierKind::ALL.len()];
 
 /// A right to fill a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,12 +62,23 @@ pub(crate) struct Step {
 pub(crate) enum Replaced {
     /// Only the head.
     Nothing,
+    /// A barrier of this kind.
+    Barrier(BarrierKind, Raised),
     /// Some keys, in the order in which they were changed.
     Keys(Vec<ReplacedKey>),
     /// All records and leases.
     Records(Expiring<Record>, Expiring<Lease>),
     /// All records and leases, and the log with them: another history begins.
-    History(Expiring<Record>, Expiring<Lease>, VecDeque<LogEntry>),
+    History(Box<Ended>),
+}
+
+/// What another history takes the place of.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) records: Expiring<Record>,
+    pub(crate) leases: Expiring<Lease>,
+    pub(crate) barriers: Tables,
+    pub(crate) log: VecDeque<LogEntry>,
 }
 
 /// A key before a step.
@@ -71,6 +90,12 @@ pub(crate) struct ReplacedKey {
 }
 
 impl ShardState {
+    /// The barriers of a kind. Where they were lost, everything counts as raised at the head that stands now.
+    pub(crate) fn barriers(&mut self, kind: BarrierKind) -> &mut BarrierTable {
+        let now = self.head.map_or(Seq::ZERO, |head| head.seq);
+        self.barriers[kind.index()].get_or_insert_with(|| BarrierTable::since(now))
+    }
+
     /// The live record of a key.
     pub(crate) fn live(&self, key: &CacheKey, now: ServerTime) -> Option<&Record> {
         let floor = self.head?.floor;
@@ -105,6 +130,7 @@ impl ShardState {
         Self {
             head: self.head,
             records: self.records.clone(),
+            barriers: self.barriers.clone(),
             log: self.log.clone(),
             ..Self::default()
         }
@@ -122,9 +148,10 @@ impl ShardState {
         self.leases.sweep(now, added * 2 + 2);
     }
 
-    /// Bytes of records and leases.
+    /// Bytes of records, leases and barriers.
     pub(crate) fn used_bytes(&self) -> u64 {
-        self.records.weight() + self.leases.weight()
+        let barriers = self.barriers.iter().flatten().map(BarrierTable::weight);
+        self.records.weight() + self.leases.weight() + barriers.sum::<u64>()
     }
 
     /// Takes the newest `count` steps back, or as many as are known, and returns the first number that was lost.
@@ -138,8 +165,14 @@ impl ShardState {
                 Replaced::Nothing => {}
                 Replaced::Keys(keys) => keys.into_iter().rev().for_each(|key| self.put_back(key)),
                 Replaced::Records(records, leases) => (self.records, self.leases) = (records, leases),
-                Replaced::History(records, leases, log) => {
-                    (self.records, self.leases, self.log) = (records, leases, log);
+                Replaced::Barrier(kind, raised) => {
+                    if let Some(table) = &mut self.barriers[kind.index()] {
+                        table.take_back(raised);
+                    }
+                }
+                Replaced::History(ended) => {
+                    (self.records, self.leases) = (ended.records, ended.leases);
+                    (self.barriers, self.log) = (ended.barriers, ended.log);
                 }
             }
         }

@@ -58,6 +58,14 @@ impl Failure {
         )
     }
 
+    /// The same of what was only asked, though it was sent as something that may do more.
+    pub(crate) fn of_a_question(mut self) -> Self {
+        if self.kind == ErrorKind::Uncertain {
+            self.kind = ErrorKind::Unavailable;
+        }
+        self
+    }
+
     /// What lies in the server is a head of another release, or none at all.
     pub(crate) fn unreadable_head(why: Unreadable, what: &str) -> Self {
         let Unreadable::Format(found) = why else {

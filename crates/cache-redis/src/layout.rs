@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use cache_core::{CacheKey, Lane, Shard};
+use cache_core::{BarrierKind, CacheKey, Lane, Shard};
 
 use crate::slots::slot_of;
 
@@ -21,6 +21,8 @@ pub(crate) struct Names {
     pub(crate) head: Vec<u8>,
     pub(crate) stream: Vec<u8>,
     pub(crate) channel: Vec<u8>,
+    /// In a barrier shard, the barriers of each kind; else none.
+    pub(crate) barriers: Vec<Vec<u8>>,
     /// Where all of these are in a cluster.
     pub(crate) slot: u16,
     tag: String,
@@ -34,6 +36,12 @@ impl Names {
             slot: slot_of(&inside),
             head: format!("{tag}:h").into_bytes(),
             stream: format!("{tag}:e").into_bytes(),
+            barriers: match shard.holds_barriers() {
+                true => BarrierKind::ALL
+                    .map(|kind| format!("{tag}:b:{}", kind.index()).into_bytes())
+                    .into(),
+                false => Vec::new(),
+            },
             // Channels know no databases: without its number, two databases would hear one another.
             channel: format!("{tag}:c:{database}").into_bytes(),
             tag,
@@ -97,7 +105,10 @@ mod tests {
                 names.channel.clone(),
                 names.record(&key),
                 names.lease(&key),
-            ] {
+            ]
+            .into_iter()
+            .chain(names.barriers.iter().cloned())
+            {
                 assert!(name.starts_with(&tag), "{}", String::from_utf8_lossy(&name));
                 assert!(all.insert(name));
             }

@@ -25,11 +25,12 @@
 //! | --- | --- | --- |
 //! | `…:h` | head: lineage, newest number and id, floor, server mark; 42 bytes | never |
 //! | `…:e` | log: a stream whose entries have the events' numbers | never; trimmed to [`Settings::log_length`] |
+//! | `…:b:0`, `…:b:1` | in the barrier shards: when everything and namespaces, and when tags were invalidated | never; bounded |
 //! | `…:c:database` | channel of events | |
 //! | `…:v:key` | record: lineage, version, end, and the sealed value | with its life |
 //! | `…:l:key` | right to fill a key | with its time |
 //!
-//! Set `maxmemory-policy` to one of the `volatile-` kind, so that heads and logs are never evicted;
+//! Set `maxmemory-policy` to one of the `volatile-` kind, so that heads, logs and barriers are never evicted;
 //! [`RedisTier::check`] says so if it is another.
 
 mod address;

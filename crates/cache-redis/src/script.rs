@@ -45,6 +45,7 @@ pub(crate) struct Scripts {
     pub(crate) begin_fill: Script,
     pub(crate) commit_fill: Script,
     pub(crate) adopt: Script,
+    pub(crate) barriers: Script,
     pub(crate) rights: Script,
 }
 
@@ -66,6 +67,10 @@ impl Scripts {
             adopt: Script::new(concat!(
                 include_str!("script/prelude.lua"),
                 include_str!("script/adopt.lua")
+            )),
+            barriers: Script::new(concat!(
+                include_str!("script/prelude.lua"),
+                include_str!("script/barriers.lua")
             )),
             rights: Script::new(include_str!("script/rights.lua")),
         }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cache_core::{
-    Adopted, Adoption, CacheKey, Change, ErrorKind, Expect, FillBegun, FillCommitted, FillToken, Head, Lane,
-    Lineage, NewRecord, Op, ReadFrom, Record, Reply, Seq, ServerTime, Shard, SharedStore, StoreDescription,
-    StoreError, Write, Written,
+    Adopted, Adoption, BARRIERS_KEPT, BarrierKind, CacheKey, Change, ErrorKind, Expect, FillBegun,
+    FillCommitted, FillToken, Head, Lane, Lineage, NewRecord, Op, ReadFrom, Record, Reply, Seq, ServerTime,
+    Shard, SharedStore, StoreDescription, StoreError, Write, Written,
 };
 use futures_util::future::join_all;
 use redis::{Cmd, Value};
@@ -34,6 +34,9 @@ impl SharedStore for RedisTier {
         from: ReadFrom,
     ) -> Result<Reply<Vec<Option<Record>>>, StoreError> {
         const WHAT: &str = "reading records";
+        if shard.holds_barriers() && !keys.is_empty() {
+            return Ok(self.read_barriers(shard, keys).await?);
+        }
         let names = self.names(shard);
         let mut asked = Vec::with_capacity(keys.len() + 1);
         asked.push(names.head.clone());
@@ -151,15 +154,18 @@ impl SharedStore for RedisTier {
             connection.publishing.publish().into(),
             step(&write.op).into(),
         ];
-        let mut add = |key: &CacheKey, change: [Vec<u8>; 3]| {
-            keys.extend([names.record(key), names.lease(key)]);
-            arguments.extend(change);
-        };
         match &write.op {
-            Op::Change(changes) => changes
-                .iter()
-                .for_each(|change| add(&change.key, change_words(change))),
-            Op::Raise(barrier) => add(&barrier.key(), [vec![], decimal(millis(BARRIER_LIFE)), vec![]]),
+            Op::Change(changes) => {
+                for change in changes {
+                    keys.extend([names.record(&change.key), names.lease(&change.key)]);
+                    arguments.extend(change_words(change));
+                }
+            }
+            Op::Raise(barrier) => {
+                let barrier = barrier.key();
+                keys.push(names.barriers[BarrierKind::of(&barrier).index()].clone());
+                arguments.extend([barrier.as_str().into(), decimal(BARRIERS_KEPT as u64)]);
+            }
             Op::Flush | Op::Announce(_) => {}
         }
         let script = &self.inner.scripts.write;
@@ -186,7 +192,8 @@ impl SharedStore for RedisTier {
         const WHAT: &str = "adopting a shard";
         let connection = self.connection(adoption.shard).await?;
         let names = self.names(adoption.shard);
-        let keys = [names.head.clone(), names.stream.clone()];
+        let mut keys = vec![names.head.clone(), names.stream.clone()];
+        keys.extend(names.barriers.iter().cloned());
         let arguments = [
             adoption.from.map(|from| packed(from.0)).unwrap_or_default(),
             packed(adoption.to.0),
@@ -253,6 +260,50 @@ async fn memory(master: &Master) -> Option<String> {
     None
 }
 
+impl RedisTier {
+    /// When barriers were raised, with the head of the same instant. It may write, where they were lost; nothing else.
+    async fn read_barriers(
+        &self,
+        shard: Shard,
+        barriers: &[CacheKey],
+    ) -> Result<Reply<Vec<Option<Record>>>, Failure> {
+        const WHAT: &str = "reading barriers";
+        let names = self.names(shard);
+        let keys = [std::slice::from_ref(&names.head), names.barriers.as_slice()].concat();
+        // Scripts count from 1, and the head comes first.
+        let asked =
+            |key: &CacheKey| format!("{}{}", BarrierKind::of(key).index() + 2, key.as_str()).into_bytes();
+        let arguments: Vec<_> = barriers.iter().map(asked).collect();
+        let connection = self.connection(shard).await?;
+        let script = &self.inner.scripts.barriers;
+        let answer = self.run(shard, connection, script, &keys, &arguments, WHAT).await;
+        let (server, answer) = answer.map_err(Failure::of_a_question)?;
+        let (verdict, head, rest) = Verdict::unpack(&answer, WHAT)?;
+        let answer = match verdict {
+            Verdict::Refused => None,
+            Verdict::Code(b'R') => {
+                Some(unpack_raised(rest, barriers.len()).ok_or_else(|| Failure::corrupt(WHAT))?)
+            }
+            Verdict::Code(_) => return Err(Failure::corrupt(WHAT)),
+        };
+        Ok(Reply { server, head, answer })
+    }
+}
+
+/// A number for each barrier, as the version of a record.
+fn unpack_raised(numbers: &[u8], count: usize) -> Option<Vec<Option<Record>>> {
+    let mut numbers = Bytes::new(numbers);
+    let raised = (0..count).map(|_| numbers.number()).collect::<Option<Vec<_>>>()?;
+    let records = raised.into_iter().map(|version| {
+        (version > 0).then(|| Record {
+            version: Seq(version),
+            expires: ServerTime(u64::MAX),
+            body: Arc::default(),
+        })
+    });
+    numbers.rest().is_empty().then(|| records.collect())
+}
+
 /// What a script decided.
 enum Verdict {
     /// There is no head, or it is of another lineage.
@@ -309,6 +360,7 @@ fn step(op: &Op) -> &'static str {
     match op {
         Op::Change(changes) if changes.iter().any(|change| change.record.is_some()) => "S",
         Op::Flush => "F",
+        Op::Raise(_) => "B",
         _ => "",
     }
 }
@@ -370,6 +422,3 @@ fn decimal(number: u64) -> Vec<u8> {
 fn number(bytes: &[u8], what: &str) -> Result<u64, Failure> {
     Bytes::new(bytes).number().ok_or_else(|| Failure::corrupt(what))
 }
-
-/// How long a barrier stands. Longer than any value it could still concern.
-const BARRIER_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);

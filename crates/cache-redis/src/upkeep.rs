@@ -1,6 +1,6 @@
 //! What a prefix owns in the server, and removing it.
 //!
-//! It never searches the server for keys: heads and logs have known names, and everything else ends by itself.
+//! It never searches the server for keys: heads, logs and barriers have known names, and everything else ends by itself.
 
 use cache_core::{Lane, Shard, StoreError};
 use futures_util::future::try_join_all;
@@ -46,7 +46,7 @@ impl RedisTier {
         Ok(owned.into_iter().flatten().collect())
     }
 
-    /// Removes heads and logs of this prefix. Records are dead from then on and end with their lives. Nodes that still use
+    /// Removes heads, logs and barriers of this prefix. Records are dead from then on and end with their lives. Nodes that still use
     /// the prefix find no heads, drop their memory and begin new histories.
     ///
     /// # Errors
@@ -57,6 +57,7 @@ impl RedisTier {
             let names = self.names(shard);
             let mut command = Cmd::new();
             command.arg("UNLINK").arg(&names.head).arg(&names.stream);
+            command.arg(&names.barriers);
             // Done twice, it does no more than once.
             self.read_command(shard, &command, WHAT).await?;
         }

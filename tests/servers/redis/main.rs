@@ -2,6 +2,7 @@
 //!
 //! Real time passes here, and nobody waits for it blindly: a test waits for a condition, with a deadline.
 
+mod barriers;
 mod bookings;
 mod bookings_demo;
 mod bookings_stress;

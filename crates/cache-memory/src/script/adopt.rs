@@ -4,10 +4,11 @@
 
 use std::mem;
 
-use cache_core::{Adopted, Adoption, EventOp, Head, RegionId, Seq, WireEvent};
+use cache_core::{Adopted, Adoption, BarrierKind, EventOp, Head, RegionId, Seq, WireEvent};
 
 use super::{Instant, Published};
-use crate::state::{Replaced, ShardState};
+use crate::barriers::BarrierTable;
+use crate::state::{Ended, Replaced, ShardState};
 
 /// Sets the new lineage if the old one is still the one named. Every record of the shard is dead afterwards.
 pub(crate) fn adopt(state: &mut ShardState, adoption: &Adoption, at: Instant) -> Published<Adopted> {
@@ -30,11 +31,16 @@ pub(crate) fn adopt(state: &mut ShardState, adoption: &Adoption, at: Instant) ->
         mark: at.mark,
     };
     // Numbers may jump here, and a log has no holes: it starts anew. Who asks for older entries sees the new lineage.
-    let replaced = Replaced::History(
-        mem::take(&mut state.records),
-        mem::take(&mut state.leases),
-        mem::take(&mut state.log),
-    );
+    let tables = adoption
+        .shard
+        .holds_barriers()
+        .then(|| BarrierKind::ALL.map(|_| Some(BarrierTable::since(floor))));
+    let replaced = Replaced::History(Box::new(Ended {
+        records: mem::take(&mut state.records),
+        leases: mem::take(&mut state.leases),
+        barriers: mem::replace(&mut state.barriers, tables.unwrap_or_default()),
+        log: mem::take(&mut state.log),
+    }));
     state.advance(head, EventOp::Flushed, replaced, at.log_len);
     Published {
         answer: Some(Adopted::Won),

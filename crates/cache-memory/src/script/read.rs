@@ -1,8 +1,11 @@
 //! Reading: records with the head they are current as of, at the primary or some steps behind it, and the log.
 //!
-//! Nothing here changes a shard, so that a read can be answered by any copy.
+//! Nothing here changes a shard, so that a read can be answered by any copy; but that lost barriers are made anew by who
+//! misses them, at the copy that takes writes.
 
-use cache_core::{CacheKey, Head, LogEntry, Record, Seq, ServerTime};
+use std::sync::Arc;
+
+use cache_core::{BarrierKind, CacheKey, Head, LogEntry, Record, Seq, ServerTime};
 
 use crate::state::{Replaced, ShardState};
 
@@ -10,6 +13,20 @@ use crate::state::{Replaced, ShardState};
 pub(crate) fn read(state: &ShardState, keys: &[CacheKey], now: ServerTime) -> Option<Vec<Option<Record>>> {
     state.head?;
     Some(keys.iter().map(|key| state.live(key, now).cloned()).collect())
+}
+
+/// When these barriers were raised, or may have been at most; `None` without a head.
+pub(crate) fn read_barriers(state: &mut ShardState, keys: &[CacheKey]) -> Option<Vec<Option<Record>>> {
+    let floor = state.head?.floor;
+    let raised = |key: &CacheKey| state.barriers(BarrierKind::of(key)).raised_at(key).max(floor);
+    let records = keys.iter().map(raised).map(|version| {
+        (version > Seq::ZERO).then(|| Record {
+            version,
+            expires: ServerTime(u64::MAX),
+            body: Arc::default(),
+        })
+    });
+    Some(records.collect())
 }
 
 /// The same as it was `steps` events ago, with the head of that time. As far back as steps are known.
@@ -43,15 +60,14 @@ pub(crate) fn read_behind(
 fn behind<'a>(state: &'a ShardState, key: &CacheKey, first: usize) -> Option<&'a Record> {
     for step in state.steps.range(first..) {
         match &step.replaced {
-            Replaced::Nothing => {}
+            Replaced::Nothing | Replaced::Barrier(..) => {}
             Replaced::Keys(keys) => {
                 if let Some(replaced) = keys.iter().find(|replaced| replaced.key == *key) {
                     return replaced.record.as_ref();
                 }
             }
-            Replaced::Records(records, _) | Replaced::History(records, _, _) => {
-                return records.find(key, ServerTime::default());
-            }
+            Replaced::Records(records, _) => return records.find(key, ServerTime::default()),
+            Replaced::History(ended) => return ended.records.find(key, ServerTime::default()),
         }
     }
     state.records.find(key, ServerTime::default())

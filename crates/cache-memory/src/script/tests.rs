@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache_core::{
-    Adopted, Adoption, Barrier, CacheKey, Change, EventId, EventOp, Expect, FillBegun, FillCommitted,
-    FillToken, Lane, Lineage, NewRecord, Op, Propagation, Record, Seq, ServerMark, ServerTime, Shard, Tag,
-    WireEvent, Write, Written,
+    Adopted, Adoption, BARRIERS_KEPT, Barrier, CacheKey, Change, EventId, EventOp, Expect, FillBegun,
+    FillCommitted, FillToken, Lane, Lineage, NewRecord, Op, Propagation, Record, Seq, ServerMark, ServerTime,
+    Shard, Tag, WireEvent, Write, Written,
 };
 
 use super::{Instant, Published};
@@ -138,17 +138,80 @@ fn a_lease_that_is_given_back_stores_nothing_and_frees_the_key() {
 }
 
 #[test]
-fn a_barrier_is_an_empty_record_of_its_steps_version_that_lives_30_days() {
+fn a_barrier_is_answered_with_the_number_of_its_newest_raise_for_ever() {
     let mut shard = TestShard::adopted();
     let barrier = Barrier::Tag(Tag::new("gpu"));
+    assert_eq!(shard.raised(&barrier), 0);
     let event = shard.done(Op::Raise(barrier.clone()));
     assert_eq!(event.op, EventOp::Raised(barrier.clone()));
-    let record = shard.read(&barrier.key()).expect("it stands");
-    assert_eq!((record.version, record.body.len()), (event.seq, 0));
+    shard.now += 100 * 365 * 24 * 3600 * 1000;
+    shard.set("a", 1);
+    assert_eq!(shard.raised(&barrier), event.seq.0);
+    assert_eq!(shard.raised(&Barrier::Tag(Tag::new("other"))), 0);
+}
+
+#[test]
+fn barriers_that_were_lost_count_as_raised_at_the_head_that_stood_when_it_was_noticed() {
+    for noticed_by_a_raise in [false, true] {
+        let mut shard = TestShard::adopted();
+        let (gone, never) = (Barrier::Tag(Tag::new("gpu")), Barrier::Everything);
+        shard.done(Op::Raise(gone.clone()));
+        let head = shard.set("a", 1).0;
+        shard.state.barriers = Default::default();
+        let new = Barrier::Tag(Tag::new("new"));
+        if noticed_by_a_raise {
+            let raised = shard.done(Op::Raise(new.clone())).seq;
+            assert_eq!(shard.raised(&new), raised.0);
+            assert_eq!(shard.raised(&gone), head);
+            // Of the other kind, nothing was asked or raised before.
+            assert_eq!(shard.raised(&never), raised.0);
+        } else {
+            assert_eq!((shard.raised(&gone), shard.raised(&never)), (head, head));
+            shard.set("a", 2);
+            assert_eq!(
+                (shard.raised(&gone), shard.raised(&never)),
+                (head, head),
+                "noticed once"
+            );
+        }
+    }
+}
+
+#[test]
+fn many_invalidated_tags_take_bounded_room_and_touch_no_barrier_of_the_other_kind() {
+    let mut shard = TestShard::adopted();
+    shard.done(Op::Raise(Barrier::Namespace("prices".into())));
+    let tag = |index: u64| Barrier::Tag(Tag::new(index.to_string()));
+    let mut most = 0;
+    for index in 0..40_000 {
+        shard.done(Op::Raise(tag(index)));
+        most = most.max(shard.state.used_bytes());
+    }
+    assert!(most < 200 * BARRIERS_KEPT as u64, "{most} bytes");
+    let newest_dropped = shard.raised(&tag(39_999)) - BARRIERS_KEPT as u64;
+    assert_eq!(shard.raised(&tag(0)), newest_dropped);
+    assert_eq!(shard.raised(&tag(u64::MAX)), newest_dropped);
     assert_eq!(
-        record.expires,
-        ServerTime(shard.now) + Duration::from_secs(30 * 24 * 3600)
+        shard.raised(&tag(39_998)),
+        newest_dropped + BARRIERS_KEPT as u64 - 1
     );
+    assert_eq!(shard.raised(&Barrier::Namespace("prices".into())), 2);
+    assert_eq!(shard.raised(&Barrier::Everything), 0);
+}
+
+#[test]
+fn a_failover_takes_back_raises_and_what_made_room_for_them() {
+    let mut shard = TestShard::adopted();
+    let tag = |name: &str| Barrier::Tag(Tag::new(name));
+    shard.done(Op::Raise(tag("a")));
+    shard.done(Op::Raise(tag("a")));
+    shard.done(Op::Raise(tag("b")));
+    shard.state.lose_newest(2);
+    assert_eq!((shard.raised(&tag("a")), shard.raised(&tag("b"))), (2, 0));
+    assert_eq!(shard.adopt(Some(1), 2, 90), Some(Adopted::Won));
+    assert_eq!(shard.raised(&tag("a")), 90, "nothing of before lives on");
+    shard.state.lose_newest(1);
+    assert_eq!((shard.raised(&tag("a")), shard.raised(&tag("b"))), (2, 0));
 }
 
 #[test]
@@ -379,6 +442,13 @@ impl TestShard {
 
     fn read(&self, key: &CacheKey) -> Option<Record> {
         super::read(&self.state, std::slice::from_ref(key), ServerTime(self.now))?.remove(0)
+    }
+
+    /// When a barrier was raised; 0 for never.
+    fn raised(&mut self, barrier: &Barrier) -> u64 {
+        let answer = super::read_barriers(&mut self.state, &[barrier.key()]);
+        let record = answer.expect("a head").remove(0);
+        record.map_or(0, |record| record.version.0)
     }
 
     fn body(&self, name: &str) -> Option<u8> {

@@ -4,11 +4,10 @@
 
 use std::mem;
 use std::sync::Arc;
-use std::time::Duration;
 
 use cache_core::{
-    Barrier, Change, ChangedKey, EventOp, Expect, Head, Op, Propagation, Record, RegionId, Seq, ServerTime,
-    WireEvent, Write, Written,
+    Barrier, BarrierKind, Change, ChangedKey, EventOp, Expect, Head, Op, Propagation, Record, RegionId, Seq,
+    ServerTime, WireEvent, Write, Written,
 };
 
 use super::{Instant, Published, head_in};
@@ -31,7 +30,7 @@ pub(crate) fn write(state: &mut ShardState, write: &Write, at: Instant) -> Publi
     };
     let (op, replaced) = match &write.op {
         Op::Change(changes) => change(state, changes, head.seq, at.now),
-        Op::Raise(barrier) => raise(state, barrier, head.seq, at.now),
+        Op::Raise(barrier) => raise(state, barrier, head.seq),
         Op::Flush => {
             // Below the new head: a fill that follows takes the head's own number and must be alive.
             head.floor = before.seq;
@@ -95,20 +94,11 @@ fn change(state: &mut ShardState, changes: &[Change], version: Seq, now: ServerT
     (EventOp::Changed(changed), Replaced::Keys(replaced))
 }
 
-fn raise(state: &mut ShardState, barrier: &Barrier, version: Seq, now: ServerTime) -> (EventOp, Replaced) {
-    state.sweep(now, 1);
+fn raise(state: &mut ShardState, barrier: &Barrier, version: Seq) -> (EventOp, Replaced) {
     let key = barrier.key();
-    let record = Record {
-        version,
-        expires: now + BARRIER_LIFE,
-        body: Arc::default(),
-    };
-    let replaced = ReplacedKey {
-        record: state.records.insert(key.clone(), record),
-        lease: state.leases.remove(&key),
-        key,
-    };
-    (EventOp::Raised(barrier.clone()), Replaced::Keys(vec![replaced]))
+    let kind = BarrierKind::of(&key);
+    let raised = state.barriers(kind).raise(key, version);
+    (EventOp::Raised(barrier.clone()), Replaced::Barrier(kind, raised))
 }
 
 /// Drops what the floor has killed, in constant time, and with it every right to fill: who was loading while the
@@ -135,6 +125,3 @@ fn without_values(op: &EventOp) -> EventOp {
 /// Largest value that travels inside an event. Beyond it, a refill by those who still want the value is cheaper
 /// than sending it to everyone.
 const INLINE_MAX: usize = 1024;
-
-/// How long a barrier stands. Longer than any value it could still concern.
-const BARRIER_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);

@@ -121,19 +121,25 @@ async fn an_evicted_record_is_gone_and_nothing_else_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn evicted_barriers_leave_their_head_and_every_other_shard() {
+async fn evicted_barriers_count_as_raised_at_the_head_and_leave_every_other_shard() {
     let scene = Scene::new(1).await;
     scene.set(3).await;
     let barriers = Shard::barriers(Lane::Bulk);
     let store: Arc<dyn SharedStore> = Arc::new(scene.writer.clone());
     let raised = Scribe::create(&store, barriers).await;
     raised.write(Op::Raise(Barrier::Everything)).await;
+    raised.write(Op::Announce((*b"{}").into())).await;
     scene.hub.evict_barriers(Lane::Bulk);
     let key = Barrier::Everything.key();
     let reply = scene.reader.read(barriers, &[key], ReadFrom::Primary).await;
     let reply = reply.expect("the data works");
-    assert_eq!(reply.head.map(|head| head.seq), Some(Seq(2)));
-    assert_eq!(reply.answer, Some(vec![None]));
+    assert_eq!(reply.head.map(|head| head.seq), Some(Seq(3)));
+    let raised = reply.answer.expect("a head").remove(0);
+    assert_eq!(
+        raised.map(|record| record.version),
+        Some(Seq(3)),
+        "it counts as raised at the head"
+    );
     assert_eq!(scene.value().await, Some(3));
 }
 

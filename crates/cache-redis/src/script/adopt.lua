@@ -1,5 +1,6 @@
--- KEYS head, stream   ARGV lineage to supersede ('' = there is no head), new lineage, id, highest number known,
---                     payload, channel, publish command
+-- KEYS head, stream, in a barrier shard the barriers of each kind
+-- ARGV lineage to supersede ('' = there is no head), new lineage, id, highest number known,
+--      payload, channel, publish command
 local head = redis.call('GET', KEYS[1])
 if head and head:byte(1) ~= 2 then return 'F' .. head:sub(1, 1) end
 if head and head:sub(2, 9) == ARGV[2] then return 'D' .. told(head) end
@@ -17,6 +18,10 @@ head = head_of(ARGV[2], ARGV[3], seq, floor, mark .. tail)
 redis.call('DEL', KEYS[2])
 redis.call('XADD', KEYS[2], '0-' .. string.format('%.0f', seq), 'e', '\2' .. ARGV[3] .. ARGV[5])
 redis.call('SET', KEYS[1], head)
+for i = 3, #KEYS do
+  redis.call('DEL', KEYS[i])
+  redis.call('ZADD', KEYS[i], floor, floor_entry(ARGV[2]))
+end
 local event = '\2' .. ARGV[2] .. ARGV[3] .. prev .. struct.pack('>I8I8', seq, now()) .. ARGV[5]
 local sent = redis.pcall(ARGV[7], ARGV[6], event)
 if type(sent) == 'table' and sent.err then return 'U' .. told(head) .. sent.err end

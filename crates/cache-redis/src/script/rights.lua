@@ -2,7 +2,7 @@
 local key, channel = ARGV[1], ARGV[2]
 local asked = {
   {'GET', key}, {'MGET', key}, {'SET', key, '', 'PX', '1'}, {'DEL', key}, {'PTTL', key},
-  {'XADD', key, '0-1', 'e', ''}, {'XTRIM', key, 'MAXLEN', '1'}, {'XRANGE', key, '-', '+'}, {'TIME'}, {'ROLE'}, {'INFO'},
+  {'ZADD', key, '1', 'm'}, {'ZSCORE', key, 'm'}, {'ZCARD', key}, {'ZPOPMIN', key}, {'XADD', key, '0-1', 'e', ''}, {'XTRIM', key, 'MAXLEN', '1'}, {'XRANGE', key, '-', '+'}, {'TIME'}, {'ROLE'}, {'INFO'},
   {'EVALSHA', 'sha', '0'}, {'MULTI'}, {'EXEC'}, {ARGV[3], channel, ''}, {ARGV[4], channel},
 }
 for i = 5, #ARGV do

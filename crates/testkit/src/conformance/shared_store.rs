@@ -52,6 +52,7 @@ pub async fn all(make: impl AsyncFn() -> StoreFixture) {
             a_write_of_many_keys_is_one_step,
             one_mismatch_refuses_a_write_of_many_keys,
             a_raised_barrier_is_a_record_with_the_version_of_its_step,
+            a_barrier_that_was_never_raised_has_no_number_until_a_flush_raises_every_one,
         ],
         filling: [
             a_fill_of_a_missing_record_gets_the_lease_and_the_next_one_waits,

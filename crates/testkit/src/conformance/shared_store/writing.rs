@@ -229,6 +229,20 @@ pub(super) async fn a_raised_barrier_is_a_record_with_the_version_of_its_step(fi
     }
 }
 
+pub(super) async fn a_barrier_that_was_never_raised_has_no_number_until_a_flush_raises_every_one(
+    fixture: StoreFixture,
+) {
+    let scribe = Scribe::create(&fixture.store, Shard::barriers(Lane::Bulk)).await;
+    let tag = Barrier::Tag(Tag::new("eu"));
+    let keys = [Barrier::Everything.key(), tag.key()];
+    assert_eq!(scribe.read(&keys).await, [None, None]);
+    scribe.raise(&tag).await;
+    let flushed = scribe.flush().await;
+    for record in scribe.read(&keys).await {
+        assert_eq!(record.map(|record| record.version), Some(flushed.floor));
+    }
+}
+
 fn set(text: &str, expect: Expect) -> Op {
     Op::Change(vec![Change {
         expect,
