@@ -226,6 +226,12 @@ pub const MUTANTS: &[Mutant] = &[
     without("stamp from the start", Profile::Network, |scenario| {
         store_lacks(scenario, StoreRule::StampFromTheStart);
     }),
+    without("lost barriers are missed", Profile::Evictions, |scenario| {
+        scenario
+            .troubles
+            .retain(|trouble| *trouble != Trouble::EvictBarriers);
+        scenario.troubles.push(Trouble::ForgetBarriers);
+    }),
     without("barriers only rise", Profile::Network, |scenario| {
         lacks(scenario, Rule::BarriersOnlyRise);
     }),

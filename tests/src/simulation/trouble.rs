@@ -5,7 +5,7 @@
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cache_core::{Clock as _, Lane, Moment, Shard};
+use cache_core::{Clock as _, Lane, Moment};
 use cache_memory::{Cut, Saved};
 use futures_util::future::join_all;
 use rand::Rng;
@@ -72,6 +72,7 @@ impl World {
                     self.truth.head_lost(shard);
                 }
                 Trouble::Evict => self.evict(&mut rng),
+                Trouble::ForgetBarriers => hub.forget_barriers(Lane::ALL[rng.random_range(0..2)]),
                 Trouble::EvictBarriers => hub.evict_barriers(Lane::ALL[rng.random_range(0..2)]),
                 Trouble::Save => *self.saved() = Some(hub.save()),
                 Trouble::OldCopy => {
@@ -129,17 +130,13 @@ impl World {
         }
     }
 
-    /// Evicts a record of any shard: every second time of a barrier.
+    /// Evicts a record of any shard.
     fn evict(&self, rng: &mut SmallRng) {
-        let hub = &self.fleet.hub;
-        let of_key = self.keys[rng.random_range(0..self.keys.len())].shard();
-        let shard = match rng.random_bool(0.5) {
-            true => Shard::barriers(of_key.lane()),
-            false => of_key,
-        };
-        let records = hub.records(shard);
+        let shard = self.keys[rng.random_range(0..self.keys.len())].shard();
+        let records = self.fleet.hub.records(shard);
         if !records.is_empty() {
-            hub.evict(shard, &records[rng.random_range(0..records.len())]);
+            let key = &records[rng.random_range(0..records.len())];
+            self.fleet.hub.evict(shard, key);
         }
     }
 
