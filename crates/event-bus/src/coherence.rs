@@ -465,8 +465,12 @@ impl Coherence {
         self.dispatcher.missed();
     }
 
-    pub(crate) fn gave_up(&self, shard: Shard) {
-        self.follower(shard).gave_up();
+    pub(crate) fn replay_failed(&self, shard: Shard, probe: &Probe) {
+        self.follower(shard).replay_failed(probe);
+    }
+
+    pub(crate) fn adoption_ended(&self, shard: Shard) {
+        self.follower(shard).adoption_ended();
     }
 
     pub(crate) fn resubscribed(&self) {

@@ -16,6 +16,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::backoff::{Backoff, Pause};
 use crate::coherence::{Asked, Chore, Coherence};
 use crate::follower::{Probe, Source};
 use crate::inbox::LaneInbox;
@@ -23,6 +24,9 @@ use crate::spot_checks::Check;
 
 /// Shortest and longest pause before subscribing again.
 const RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+
+/// So many refusals of one shard in a row are worth an operator's attention: by then its gap is about a second old.
+const COMPLAINT: u32 = 6;
 
 /// What a lane's task needs.
 pub struct Driver {
@@ -107,6 +111,8 @@ impl Driver {
     async fn follow(&self, inbox: &LaneInbox, link: &Arc<dyn BusLink>) {
         let heartbeat = self.coherence.timing().heartbeat();
         let mut pending = Pending::new();
+        // The next heartbeat finds a gap anyway: resting for longer than one would only hide that it is still there.
+        let mut backoff = Backoff::new(RETRY.0, heartbeat);
         let mut unanswered = 0_u32;
         let mut next_beat = Instant::now();
         loop {
@@ -127,7 +133,7 @@ impl Driver {
                             unanswered = 0;
                             self.coherence.on_heads(&asked, &heads);
                         }
-                        done => self.settle(done),
+                        done => self.settle(done, &mut backoff),
                     }
                 }
                 () = tokio::time::sleep_until(next_beat) => {
@@ -157,8 +163,8 @@ impl Driver {
             for chore in self.coherence.take_chores() {
                 pending.push(match chore {
                     Chore::Ask => self.beat(link),
-                    Chore::Replay { shard, from } => self.replay(link, shard, from),
-                    Chore::Adopt { shard, from, hint } => self.adopt(shard, from, hint),
+                    Chore::Replay { shard, from } => self.replay(link, shard, from, backoff.pause(shard)),
+                    Chore::Adopt { shard, from, hint } => self.adopt(shard, from, hint, backoff.pause(shard)),
                 });
             }
         }
@@ -175,15 +181,26 @@ impl Driver {
         batch.lost
     }
 
-    fn settle(&self, done: Done) {
+    fn settle(&self, done: Done, backoff: &mut Backoff) {
         match done {
-            Done::Replay(shard, probe, Ok(replay)) => self.coherence.replayed(shard, &probe, replay),
+            Done::Replay(shard, probe, Ok(replay)) => {
+                backoff.answered(shard);
+                self.coherence.replayed(shard, &probe, replay);
+            }
             Done::Adopt(shard, probe, Ok(reply)) => {
-                self.coherence.gave_up(shard);
+                backoff.answered(shard);
+                self.coherence.adoption_ended(shard);
                 self.coherence
                     .observe(shard, &probe, Source::Bus, reply.server, reply.head);
             }
-            Done::Replay(shard, ..) | Done::Adopt(shard, ..) => self.coherence.gave_up(shard),
+            Done::Replay(shard, probe, Err(error)) => {
+                complain(shard, backoff.refused(shard), &error, "reading its log");
+                self.coherence.replay_failed(shard, &probe);
+            }
+            Done::Adopt(shard, _, Err(error)) => {
+                complain(shard, backoff.refused(shard), &error, "starting its lineage");
+                self.coherence.adoption_ended(shard);
+            }
             Done::Check(check, log) => self.coherence.checked(check, log),
             Done::Heads(..) => {}
         }
@@ -206,14 +223,17 @@ impl Driver {
         link: &Arc<dyn BusLink>,
         shard: Shard,
         from: cache_core::Seq,
+        pause: Pause,
     ) -> BoxFuture<'static, Done> {
         let (link, probe, limit) = (
             Arc::clone(link),
             self.coherence.probe(shard),
             self.coherence.timing().deadline,
         );
+        let entropy = Arc::clone(&self.entropy);
         Box::pin(async move {
             let replay = within(limit, link.replay(shard, from), || too_late("log")).await;
+            rest_if_refused(&replay, pause, &*entropy).await;
             Done::Replay(shard, probe, replay)
         })
     }
@@ -226,7 +246,13 @@ impl Driver {
         })
     }
 
-    fn adopt(&self, shard: Shard, from: Option<Lineage>, hint: cache_core::Seq) -> BoxFuture<'static, Done> {
+    fn adopt(
+        &self,
+        shard: Shard,
+        from: Option<Lineage>,
+        hint: cache_core::Seq,
+        pause: Pause,
+    ) -> BoxFuture<'static, Done> {
         let to = Lineage(self.entropy.draw());
         let adoption = Adoption {
             shard,
@@ -240,11 +266,29 @@ impl Driver {
             self.coherence.probe(shard),
             self.coherence.timing().deadline,
         );
+        let entropy = Arc::clone(&self.entropy);
         Box::pin(async move {
             let late = || StoreError::new(cache_core::ErrorKind::Uncertain, "adopting took too long");
             let reply = within(limit, store.adopt(adoption), late).await;
+            rest_if_refused(&reply, pause, &*entropy).await;
             Done::Adopt(shard, probe, reply)
         })
+    }
+}
+
+/// As long as a refused question counts as under way, its shard asks for no other: a server that refuses is not asked in a
+/// circle.
+async fn rest_if_refused<T, E>(answer: &Result<T, E>, pause: Pause, entropy: &dyn Entropy) {
+    if answer.is_err() {
+        tokio::time::sleep(pause.shortened(entropy.draw())).await;
+    }
+}
+
+fn complain(shard: Shard, refusals: u32, error: &dyn std::error::Error, what: &str) {
+    if refusals == COMPLAINT {
+        tracing::warn!(%shard, %error, refusals, "{what} is refused again and again; will go on trying");
+    } else {
+        tracing::debug!(%shard, %error, refusals, "{what} was refused; will try again");
     }
 }
 

@@ -312,9 +312,16 @@ impl Follower {
         self.settle();
     }
 
-    /// A replay or an adoption failed; it may be asked for again.
-    pub const fn gave_up(&mut self) {
-        self.replaying = false;
+    /// A replay that was asked for under `probe` failed; it may be asked for again. One from before a flush is void: another
+    /// may be under way by now.
+    pub const fn replay_failed(&mut self, probe: &Probe) {
+        if probe.era == self.era {
+            self.replaying = false;
+        }
+    }
+
+    /// An adoption was answered or failed; another may be asked for.
+    pub const fn adoption_ended(&mut self) {
         self.adopting = false;
     }
 

@@ -8,6 +8,7 @@
 //! * Shell: [`Coherence`] (a lane's followers behind locks), [`Driver`] (the task of a lane).
 //! * Subscribers: [`Dispatcher`], [`Filter`], [`Delivery`].
 
+mod backoff;
 mod barriers;
 mod canaries;
 mod coherence;

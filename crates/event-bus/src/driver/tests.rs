@@ -27,9 +27,17 @@ struct Tap {
     beats: Arc<AtomicUsize>,
     inbox: Mutex<Weak<dyn Inbox>>,
     refuses: AtomicBool,
+    logs: Arc<Logs>,
 }
 
-struct TappedLink(Arc<dyn BusLink>, Arc<AtomicUsize>);
+/// Reads of logs: how many there were, and whether they are refused.
+#[derive(Default)]
+struct Logs {
+    asked: AtomicUsize,
+    refused: AtomicBool,
+}
+
+struct TappedLink(Arc<dyn BusLink>, Arc<AtomicUsize>, Arc<Logs>);
 
 #[async_trait]
 impl EventBus for Tap {
@@ -40,7 +48,11 @@ impl EventBus for Tap {
         }
         *self.inbox.lock().expect("not poisoned") = Arc::downgrade(&inbox);
         let link = self.node.subscribe(lane, inbox).await?;
-        Ok(Arc::new(TappedLink(link, Arc::clone(&self.beats))))
+        Ok(Arc::new(TappedLink(
+            link,
+            Arc::clone(&self.beats),
+            Arc::clone(&self.logs),
+        )))
     }
 }
 
@@ -52,6 +64,10 @@ impl BusLink for TappedLink {
     }
 
     async fn replay(&self, shard: Shard, from: Seq) -> Result<Replay, BusError> {
+        self.2.asked.fetch_add(1, Ordering::SeqCst);
+        if self.2.refused.load(Ordering::SeqCst) {
+            return Err(too_late("log"));
+        }
         self.0.replay(shard, from).await
     }
 }
@@ -107,6 +123,7 @@ impl Scene {
             beats: Arc::default(),
             inbox: Mutex::new(Weak::<LaneInbox>::new()),
             refuses: AtomicBool::new(false),
+            logs: Arc::default(),
         });
         let memory = Arc::new(Memory::default());
         let stop = CancellationToken::new();
@@ -282,6 +299,33 @@ async fn more_events_than_fit_flush_their_shard_and_the_log_is_read() {
     assert_eq!(scene.lane.generation(shard()), before + 1);
     let head = other.head().await.expect("the shard has a head");
     assert_eq!(scene.changes().last(), Some(&head.seq.0));
+    assert!(scene.leased());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_is_refused_is_read_again_after_growing_pauses_though_events_go_on() {
+    let scene = Scene::new().await;
+    let (writer, keys) = (scene.other(), keys_in(shard(), 2));
+    scene.tap.logs.refused.store(true, Ordering::SeqCst);
+    scene.hub.set_faults(Faults {
+        event_loss: cache_core::Permille(1_000),
+        ..Faults::NONE
+    });
+    let lost = writer.delete(&keys[0]).await.seq.0;
+    scene.hub.set_faults(Faults::NONE);
+    for _ in 0..1_000 {
+        writer.delete(&keys[1]).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let asked = scene.tap.logs.asked.load(Ordering::SeqCst);
+    assert!(
+        (10..30).contains(&asked),
+        "{asked} reads in ten seconds of events"
+    );
+    assert!(!scene.leased(), "nothing proves that the gap is closed");
+    scene.tap.logs.refused.store(false, Ordering::SeqCst);
+    tokio::time::sleep(Timing::default().heartbeat() * 3).await;
+    assert!(scene.changes().contains(&lost), "it is read once it can be");
     assert!(scene.leased());
 }
 

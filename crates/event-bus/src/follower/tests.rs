@@ -230,7 +230,7 @@ impl Node {
                     Effect::Adopt { from, hint } => {
                         let probe = self.ask();
                         server.adopt(from, Lineage(server.lineage.0 + 1), hint);
-                        self.follower.gave_up();
+                        self.follower.adoption_ended();
                         self.hears(&probe, Source::Bus, server);
                     }
                     Effect::Ask => {

@@ -190,7 +190,7 @@ fn only_one_replay_is_under_way_and_a_failed_one_is_asked_for_again() {
     node.beat(&server);
     node.beat(&server);
     assert_eq!(node.orders(), [replay_from(10)]);
-    node.follower.gave_up();
+    node.follower.replay_failed(&node.ask());
     node.beat(&server);
     assert_eq!(node.orders(), [replay_from(10)]);
 }
@@ -206,6 +206,23 @@ fn a_log_that_comes_later_than_the_deadline_is_thrown_away_and_asked_for_again()
     node.passes(201);
     node.receives_log(&probe, log);
     assert_eq!(node.cursor(), 10);
+    node.beat(&server);
+    assert_eq!(node.orders(), [replay_from(10)]);
+}
+
+#[test]
+fn a_replay_that_failed_after_a_flush_does_not_count_for_the_one_that_is_under_way() {
+    let mut server = Server::new();
+    let mut node = Node::following(&server, Rules::default());
+    server.publish_many(2);
+    node.beat(&server);
+    let probe = node.ask();
+    node.lagged();
+    node.orders();
+    node.follower.replay_failed(&probe);
+    node.beat(&server);
+    assert_eq!(node.orders(), [], "one is under way");
+    node.follower.replay_failed(&node.ask());
     node.beat(&server);
     assert_eq!(node.orders(), [replay_from(10)]);
 }

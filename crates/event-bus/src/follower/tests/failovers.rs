@@ -75,7 +75,7 @@ fn a_verification_that_failed_is_tried_again_by_the_next_heartbeat() {
     server.publish();
     node.beat(&server);
     assert_eq!(node.orders(), [replay_from(10)]);
-    node.follower.gave_up();
+    node.follower.replay_failed(&node.ask());
     node.beat(&server);
     assert_eq!(node.orders(), [replay_from(10)]);
 }
@@ -88,7 +88,7 @@ fn a_head_at_the_cursor_verifies_when_the_replay_was_lost_and_the_events_came() 
     let event = server.publish();
     node.beat(&server);
     node.receives(&event);
-    node.follower.gave_up();
+    node.follower.replay_failed(&node.ask());
     assert!(!node.follower.is_live());
     node.beat(&server);
     assert!(node.follower.is_live());

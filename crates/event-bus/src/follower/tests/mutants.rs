@@ -120,7 +120,7 @@ fn without_generation_check_an_answer_from_before_a_repair_destroys_what_was_rep
         node.hears_head(&first, Source::Bus, &server, None);
         let lineage = server.lineage;
         server.adopt(Some(lineage), Lineage(2), Seq(10));
-        node.follower.gave_up();
+        node.follower.adoption_ended();
         node.beat(&server);
         node.orders();
         node.hears_head(&second, Source::Primary, &server, None);

@@ -160,7 +160,8 @@ impl World {
     fn obey(&mut self, fails: bool) {
         for order in self.node.orders() {
             match order {
-                Effect::Replay { .. } | Effect::Adopt { .. } if fails => self.node.follower.gave_up(),
+                Effect::Replay { .. } if fails => self.node.follower.replay_failed(&self.node.ask()),
+                Effect::Adopt { .. } if fails => self.node.follower.adoption_ended(),
                 Effect::Replay { from } => self.logs.push((self.node.ask(), self.server.replay(from))),
                 Effect::Adopt { from, hint } => {
                     let probe = self.node.ask();
@@ -168,7 +169,7 @@ impl World {
                     self.lineages += 1;
                     self.events
                         .push(self.server.adopt(from, Lineage(self.lineages * 1_000), hint));
-                    self.node.follower.gave_up();
+                    self.node.follower.adoption_ended();
                     let server = self.server.clone();
                     self.answer(&probe, Source::Bus, &server);
                 }

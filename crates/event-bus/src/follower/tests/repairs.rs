@@ -62,7 +62,7 @@ fn an_answer_from_before_first_contact_cannot_start_a_repair() {
     let mut node = Node::new();
     let (first, second) = (node.ask(), node.ask());
     node.hears_head(&first, Source::Bus, &server, None);
-    node.follower.gave_up();
+    node.follower.adoption_ended();
     node.hears(&node.ask(), Source::Bus, &server);
     node.orders();
     assert_eq!(
@@ -90,7 +90,7 @@ fn only_one_adoption_is_under_way_and_a_failed_one_is_asked_for_again() {
     assert_eq!(node.orders(), [Effect::Missed, adopt(1, 15)]);
     node.beat(&server);
     assert_eq!(node.orders(), []);
-    node.follower.gave_up();
+    node.follower.adoption_ended();
     node.beat(&server);
     assert_eq!(node.orders(), [adopt(1, 15)]);
 }
@@ -159,7 +159,7 @@ fn an_acknowledgement_that_came_before_the_adoptions_answer_is_not_forgotten() {
     node.beat(&server);
     server.publish_many(3);
     assert_eq!(node.read(&server), admitted(19));
-    node.follower.gave_up();
+    node.follower.adoption_ended();
     assert_eq!(node.hears(&adoption, Source::Bus, &adopted), Verdict::Restart);
     assert_eq!(node.follower.seen(), Seq(19));
     let lagging = node.hears(&node.ask(), Source::Any, &adopted);
