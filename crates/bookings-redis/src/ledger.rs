@@ -2,16 +2,20 @@
 //!
 //! It writes nothing, not even that a hold has lapsed.
 
+use std::sync::LazyLock;
+
 use marketplace::bookings::{Timeline, free_times, occupancies};
 use marketplace::{
     Booking, BookingId, Change, Changes, Completeness, Cursor, GpuId, Interval, Occupancy, StoreTime,
 };
-use redis::Cmd;
+use redis::Script;
 
 use crate::fault::Fault;
 use crate::loaded::{Extent, Loaded, LoadedGpu, Wanted, load};
 use crate::packed;
 use crate::store::Server;
+
+static CHANGES: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("changes.lua")));
 
 /// The booking of that name, as it stands now.
 pub(crate) async fn booking(server: &Server, id: &BookingId) -> Result<Option<Booking>, Fault> {
@@ -90,18 +94,14 @@ async fn around(
 
 /// Changes after `cursor`.
 pub(crate) async fn changes(server: &Server, cursor: Cursor, limit: usize) -> Result<Changes, Fault> {
-    let from = format!("{}-0", cursor.0.saturating_add(1));
-    let mut asked = redis::pipe();
-    asked
-        .atomic()
-        .add_command(range(&server.keys.log, &from, limit))
-        .add_command(range(&server.keys.log, "-", 1))
-        .cmd("HGET")
-        .arg(&server.keys.head)
-        .arg("appended");
-    let (found, first, appended): (Entries, Entries, Option<u64>) = server.reading.pipeline(&asked).await?;
-    let mut rows = Vec::new();
+    let (keys, from) = (&server.keys, format!("{}-0", cursor.0.saturating_add(1)));
+    let mut script = CHANGES.prepare_invoke();
+    script.key(&keys.log).key(&keys.head).arg(from);
     // A limit of no rows at all is no count the server knows.
+    script.arg(limit.clamp(1, 1 << 20));
+    let (found, first, appended): (Entries, Entries, Option<u64>) =
+        server.reading.reading_script(&script).await?;
+    let mut rows = Vec::new();
     for (number, entry) in numbered(found)?.into_iter().take(limit) {
         let (at, kind, booking) = packed::read_change(&entry)?;
         rows.push(Change {
@@ -127,17 +127,6 @@ pub(crate) async fn changes(server: &Server, cursor: Cursor, limit: usize) -> Re
             Completeness::Complete
         },
     })
-}
-
-fn range(log: &str, from: &str, limit: usize) -> Cmd {
-    let mut range = redis::cmd("XRANGE");
-    range
-        .arg(log)
-        .arg(from)
-        .arg("+")
-        .arg("COUNT")
-        .arg(limit.clamp(1, 1 << 20));
-    range
 }
 
 /// Entries of the log: their ids, and their only field with its value.

@@ -152,11 +152,7 @@ async fn check(server: &Server) -> Result<(), Fault> {
              noeviction"
         )));
     }
-    let head = &server.keys.head;
-    let mut laying = redis::pipe();
-    laying.cmd("HSETNX").arg(head).arg("layout").arg(LAYOUT).ignore();
-    laying.cmd("HGET").arg(head).arg("layout");
-    let (layout,): (i64,) = server.deciding.pipeline(&laying).await?;
+    let layout = layout(server).await?;
     if layout != LAYOUT {
         return Err(Fault::Unfit(format!(
             "what lies under {:?} has layout {layout} and this program knows layout {LAYOUT}: use the program that wrote it",
@@ -164,6 +160,22 @@ async fn check(server: &Server) -> Result<(), Fault> {
         )));
     }
     Ok(())
+}
+
+/// The layout of what lies there; a server with nothing is laid out first. Read before it is written: a full server takes no
+/// writes, and what it holds can be read all the same.
+async fn layout(server: &Server) -> Result<i64, Fault> {
+    let head = &server.keys.head;
+    let mut asked = redis::cmd("HGET");
+    asked.arg(head).arg("layout");
+    if let Some(known) = server.deciding.command(&asked).await? {
+        return Ok(known);
+    }
+    let mut laying = redis::pipe();
+    laying.cmd("HSETNX").arg(head).arg("layout").arg(LAYOUT).ignore();
+    laying.add_command(asked);
+    let (layout,) = server.deciding.pipeline(&laying).await?;
+    Ok(layout)
 }
 
 #[async_trait]

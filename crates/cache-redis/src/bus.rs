@@ -90,10 +90,11 @@ impl BusLink for Link {
         Ok(all)
     }
 
-    /// Head and log of one instant: both are read in one transaction.
+    /// Head and log of one instant: both are read by one script.
     async fn replay(&self, shard: Shard, from: Seq) -> Result<Replay, BusError> {
         let part = self.parts.of(shard).ok_or_else(|| nobody("reading the log"))?;
-        Ok(part.replay(self.parts.layout(), shard, from).await?)
+        let script = self.parts.replay_script();
+        Ok(part.replay(script, self.parts.layout(), shard, from).await?)
     }
 }
 

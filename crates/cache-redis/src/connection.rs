@@ -136,8 +136,7 @@ impl Connection {
             .map_err(|error| Failure::of(error, effect, what))
     }
 
-    /// Sends several requests at once, of which each must be answered. With `atomic`, they are one step for the server, and
-    /// the answer is one array of theirs.
+    /// Sends several requests at once, of which each must be answered.
     pub(crate) async fn request_all(
         &self,
         commands: &redis::Pipeline,
@@ -151,7 +150,8 @@ impl Connection {
             .map_err(|error| Failure::of(error, Effect::None, what))
     }
 
-    /// Sends several requests at once; each has an answer or an error of its own inside.
+    /// Sends several requests at once; each has an answer or an error of its own inside. They are no transaction: a full server
+    /// may refuse even reads in one, and what must be of one instant is a script.
     pub(crate) async fn request_each(
         &self,
         commands: &redis::Pipeline,
@@ -159,11 +159,7 @@ impl Connection {
     ) -> Result<Vec<Value>, Failure> {
         self.usable(what)?;
         let mut wire = self.wire.clone();
-        let (offset, count) = match commands.is_transaction() {
-            true => (commands.len() + 1, 1),
-            false => (0, commands.len()),
-        };
-        let answers = wire.req_packed_commands(commands, offset, count);
+        let answers = wire.req_packed_commands(commands, 0, commands.len());
         self.within(Effect::None, what, answers).await
     }
 

@@ -46,6 +46,7 @@ pub(crate) struct Scripts {
     pub(crate) commit_fill: Script,
     pub(crate) adopt: Script,
     pub(crate) barriers: Script,
+    pub(crate) replay: Script,
     pub(crate) rights: Script,
 }
 
@@ -72,6 +73,7 @@ impl Scripts {
                 include_str!("script/prelude.lua"),
                 include_str!("script/barriers.lua")
             )),
+            replay: Script::new(include_str!("script/replay.lua")),
             rights: Script::new(include_str!("script/rights.lua")),
         }
     }

@@ -109,6 +109,21 @@ async fn it_sells_nothing_unless_its_losses_are_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_full_server_decides_nothing_and_what_it_holds_is_read_all_the_same() {
+    let server = Server::start(&[]).await;
+    let store = connected(&server).await;
+    let (id, _fence) = asked(&store, request("ada", "gpu-1")).await.won().unwrap();
+    let () = server.command(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    let refused = store.hold(request("ada", "gpu-2")).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable, "{refused}");
+    for store in [store, connected(&server).await] {
+        let told = store.changes_since(Cursor::START, 10).await.unwrap();
+        assert_eq!((told.rows.len(), told.completeness), (1, Completeness::Complete));
+        assert!(store.booking(&id).await.unwrap().is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_decision_that_too_few_replicas_have_is_uncertain_until_they_have_it() {
     let primary = Server::start(&[]).await;
     let settings = Settings {

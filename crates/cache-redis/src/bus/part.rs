@@ -18,6 +18,7 @@ use crate::failure::{Effect, Failure};
 use crate::head::unpack_head;
 use crate::layout::Layout;
 use crate::place::Place;
+use crate::script::Script;
 use crate::tier::settled;
 
 /// A part.
@@ -174,20 +175,24 @@ impl Part {
     }
 
     /// A shard's head and its log, of one instant.
-    pub(super) async fn replay(&self, layout: &Layout, shard: Shard, from: Seq) -> Result<Replay, Failure> {
+    pub(super) async fn replay(
+        &self,
+        script: &Script,
+        layout: &Layout,
+        shard: Shard,
+        from: Seq,
+    ) -> Result<Replay, Failure> {
         const WHAT: &str = "reading the log";
         let names = layout.of(shard);
-        let mut questions = redis::pipe();
-        questions.atomic();
-        questions.cmd("GET").arg(&names.head);
-        questions
-            .cmd("XRANGE")
-            .arg(&names.stream)
-            .arg(format!("0-{from}"))
-            .arg("+");
-        let mut answers = self.ask(&questions, WHAT).await?.into_iter();
-        let answer = answers.next().ok_or_else(|| Failure::corrupt(WHAT))?;
-        let Value::Array(answers) = self.answered(answer, WHAT)? else {
+        let keys = [names.head.clone(), names.stream.clone()];
+        let arguments = [format!("0-{from}").into_bytes()];
+        let answer = match self.ask_one(script.by_digest(&keys, &arguments), WHAT).await {
+            Err(failure) if failure.is_unknown_script() => {
+                self.ask_one(script.by_source(&keys, &arguments), WHAT).await?
+            }
+            answer => answer?,
+        };
+        let Value::Array(answers) = answer else {
             return Err(Failure::corrupt(WHAT));
         };
         let [head, Value::Array(entries)] = &answers[..] else {
@@ -198,6 +203,14 @@ impl Part {
             head: unpack_answered_head(head, WHAT)?,
             entries: unpack_log(entries),
         })
+    }
+
+    async fn ask_one(&self, question: Cmd, what: &str) -> Result<Value, Failure> {
+        let mut questions = redis::pipe();
+        questions.add_command(question);
+        let answers = self.ask(&questions, what).await?;
+        let answer = answers.into_iter().next().ok_or_else(|| Failure::corrupt(what))?;
+        self.answered(answer, what)
     }
 
     /// Asks several questions at once, over this connection; one that has ended has no answers, since what it would say may

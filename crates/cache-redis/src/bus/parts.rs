@@ -19,6 +19,7 @@ use crate::failure::{Failure, Redirect};
 use crate::layout::Layout;
 use crate::line::pause;
 use crate::masters::Master;
+use crate::script::Script;
 use crate::sentinel::Watch;
 use crate::{Address, RedisTier, Sentinel};
 
@@ -54,6 +55,10 @@ impl Parts {
 
     pub(super) fn layout(&self) -> &Layout {
         &self.tier.inner.layout
+    }
+
+    pub(super) fn replay_script(&self) -> &Script {
+        &self.tier.inner.scripts.replay
     }
 
     /// Those that have not ended.
