@@ -6,7 +6,7 @@ use crate::origin::Origin;
 use crate::overrides::Overrides;
 use crate::problems::Problem;
 use crate::settings::SETTINGS;
-use crate::suggest::did_you_mean;
+use crate::suggest::{called_elsewhere, did_you_mean};
 use crate::table::Setting;
 use crate::yaml;
 
@@ -40,7 +40,7 @@ impl Given {
                     let expected = "a section with settings beneath it";
                     self.problems.push(Problem::new(path, origin(line), expected));
                 }
-                None => self.add_unknown(path, origin(line), "setting", paths()),
+                None => self.add_unknown(path, origin(line), "setting", path_of),
             }
         }
         for yaml::Fault { path, line, expected } in contents.faults {
@@ -55,8 +55,12 @@ impl Given {
             if let Some(setting) = SETTINGS.iter().find(|setting| setting.variable() == name) {
                 self.add(setting, text, Origin::Environment(name));
             } else if SETTINGS.iter().any(|setting| setting.claims(&name)) {
-                let known = SETTINGS.iter().map(Setting::variable);
-                self.add_unknown(name.clone(), Origin::Environment(name), "variable", known);
+                self.add_unknown(
+                    name.clone(),
+                    Origin::Environment(name),
+                    "variable",
+                    Setting::variable,
+                );
             }
         }
     }
@@ -66,7 +70,7 @@ impl Given {
             let origin = Origin::Flag(name.clone());
             match SETTINGS.iter().find(|setting| setting.flag() == name) {
                 Some(setting) => self.add(setting, text, origin),
-                None => self.add_unknown(name, origin, "flag", SETTINGS.iter().map(Setting::flag)),
+                None => self.add_unknown(name, origin, "flag", Setting::flag),
             }
         }
         for (path, text) in overrides.assignments {
@@ -77,7 +81,7 @@ impl Given {
                     let expected = format!("--set {path}=VALUE");
                     self.problems.push(Problem::new(path, origin, expected));
                 }
-                (None, _) => self.add_unknown(path, origin, "setting", paths()),
+                (None, _) => self.add_unknown(path, origin, "setting", path_of),
             }
         }
     }
@@ -87,12 +91,14 @@ impl Given {
     }
 
     /// The value is kept out of the message: under a misspelled name may stand a secret.
-    fn add_unknown(&mut self, name: String, origin: Origin, what: &str, known: impl Iterator<Item = String>) {
-        let expected = format!("a known {what}{}", did_you_mean(&name, known));
+    fn add_unknown(&mut self, name: String, origin: Origin, what: &str, named: fn(&Setting) -> String) {
+        let hint =
+            called_elsewhere(&name, named).unwrap_or_else(|| did_you_mean(&name, SETTINGS.iter().map(named)));
+        let expected = format!("a known {what}{hint}");
         self.problems.push(Problem::new(name, origin, expected));
     }
 }
 
-fn paths() -> impl Iterator<Item = String> {
-    SETTINGS.iter().map(|setting| setting.path.to_owned())
+fn path_of(setting: &Setting) -> String {
+    setting.path.to_owned()
 }

@@ -36,9 +36,9 @@ impl Problem {
     /// The same problem, with the wrong value as far as it may be shown.
     ///
     /// A refused value may be a secret in the wrong place, most often an address of the form
-    /// `redis://user:password@host`.
+    /// `redis://user:password@host`, or its parts, as in `host=... password=...`.
     pub(crate) fn with_value(mut self, value: &str, secrecy: Secrecy) -> Self {
-        let may_be_secret = secrecy == Secrecy::Secret || value.contains('@');
+        let may_be_secret = secrecy == Secrecy::Secret || value.contains('@') || value.contains("pass");
         let hide = may_be_secret && !value.is_empty();
         self.value = Some(if hide { REDACTED } else { value }.to_owned());
         self

@@ -100,7 +100,8 @@ impl Given {
             }
             None => {
                 winner.standing = Standing::Doubtful;
-                let problem = Problem::new(setting.path, origin, setting.expects());
+                let expected = format!("{}{}", setting.expects(), (setting.hint)(&text));
+                let problem = Problem::new(setting.path, origin, expected);
                 self.problems.push(problem.with_value(&text, setting.secrecy));
             }
         }

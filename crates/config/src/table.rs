@@ -23,6 +23,7 @@ pub struct Setting {
     pub(crate) name: &'static str,
     pub(crate) presets: &'static [(Preset, PresetValue)],
     pub(crate) expects: fn() -> String,
+    pub(crate) hint: fn(&str) -> String,
     pub(crate) canonical: fn(&str) -> Option<String>,
 }
 
@@ -126,6 +127,7 @@ macro_rules! settings {
                 name: stringify!($top),
                 presets: &[],
                 expects: <$top_type as crate::values::Value>::expects,
+                hint: <$top_type as crate::values::Value>::hint,
                 canonical: crate::table::canonical::<$top_type>,
             },
             $($(
@@ -141,6 +143,7 @@ macro_rules! settings {
                         (crate::table::preset!($preset), crate::table::preset_value!($given)),
                     )+)?],
                     expects: <$type as crate::values::Value>::expects,
+                    hint: <$type as crate::values::Value>::hint,
                     canonical: crate::table::canonical::<$type>,
                 },
             )+)+

@@ -27,6 +27,11 @@ pub(crate) trait Value: Sized {
     /// What a right value looks like, to stand after "expected".
     fn expects() -> String;
 
+    /// `; did you mean X?`, or nothing, for a text that is not right.
+    fn hint(_text: &str) -> String {
+        String::new()
+    }
+
     /// Reads a value, or `None` if it is not right.
     fn parse(text: &str) -> Option<Self>;
 
@@ -40,6 +45,10 @@ impl<T: Value> Value for Option<T> {
 
     fn expects() -> String {
         format!("{}, or nothing", T::expects())
+    }
+
+    fn hint(text: &str) -> String {
+        T::hint(text)
     }
 
     fn parse(text: &str) -> Option<Self> {

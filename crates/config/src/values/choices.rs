@@ -5,6 +5,7 @@
 use std::fmt;
 
 use super::{Value, parsed_from_text};
+use crate::suggest::did_you_choose;
 
 /// Declares an enum whose variants are written as words.
 macro_rules! choices {
@@ -35,6 +36,10 @@ macro_rules! choices {
         impl Value for $name {
             fn expects() -> String {
                 format!("one of {}", [$($word),+].join(", "))
+            }
+
+            fn hint(text: &str) -> String {
+                did_you_choose(text, &[$($word),+])
             }
 
             /// Case does not matter.

@@ -67,9 +67,48 @@ fn an_unknown_preset_does_not_hide_other_mistakes_nor_invent_any() {
         lines(problems),
         [
             "environment = \"prod\" (environment ENVIRONMENT): \
-             expected one of development, staging, production, edge, regional",
+             expected one of development, staging, production, edge, regional; did you mean production?",
             "redis.db = \"99\" (environment REDIS_DB): expected a whole number from 0 to 15",
         ]
+    );
+}
+
+#[test]
+fn a_choice_that_was_shortened_or_misspelled_is_suggested_and_a_far_one_is_not() {
+    for (written, expected) in [
+        ("dev", "; did you mean development?"),
+        ("Stage", "; did you mean staging?"),
+        ("prodution", "; did you mean production?"),
+        ("test", "regional"),
+    ] {
+        let lines = lines(environment(&[("ENVIRONMENT", written)]).load());
+        assert!(lines[0].ends_with(expected), "{lines:?}");
+    }
+    let lines = lines(set("edge_node.network_tier=premum"));
+    assert!(lines[0].ends_with("; did you mean premium?"), "{lines:?}");
+}
+
+#[test]
+fn what_others_call_a_setting_is_answered_with_its_name_here() {
+    assert_eq!(
+        lines(environment(&[("REDIS_URL", "redis://:secret@cache")]).load()),
+        [
+            "REDIS_URL (environment REDIS_URL): expected a known variable; an address is set in its parts here: REDIS_HOST, \
+             REDIS_PORT, REDIS_DB, REDIS_USER, REDIS_PASSWORD, REDIS_SSL"
+        ]
+    );
+    assert_eq!(
+        lines(
+            environment(&[])
+                .overrides(Overrides::new().flag("--redis-username", "ada"))
+                .load()
+        ),
+        ["--redis-username (flag --redis-username): expected a known flag; it is --redis-user here"]
+    );
+    let parts = lines(set("redis.url=redis://:secret@cache"));
+    assert!(
+        parts[0].contains("redis.host, redis.port") && !parts[0].contains("secret"),
+        "{parts:?}"
     );
 }
 
