@@ -117,12 +117,20 @@ impl fmt::Display for Cargo {
 }
 
 fn quoted(word: &OsStr) -> String {
-    let word = word.to_string_lossy();
+    let word = without_password(&word.to_string_lossy());
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
-        word.into_owned()
+        word
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// A call is printed for whoever reads the log: what stands before the host of an address is for the server alone.
+fn without_password(word: &str) -> String {
+    match (word.split_once("://"), word.rsplit_once('@')) {
+        (Some((scheme, rest)), Some((_, place))) if rest.contains('@') => format!("{scheme}://***@{place}"),
+        _ => word.to_owned(),
     }
 }
 
@@ -228,6 +236,17 @@ impl fmt::Display for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_printed_call_shows_no_password() {
+        let call = Cargo::new(["run", "--redis"])
+            .env("TEST_REDIS_URL", "redis://ada:secret@cache:6379")
+            .args(["redis://:s/e@secret@cache", "a@b", "a://b"]);
+        assert_eq!(
+            call.to_string(),
+            "TEST_REDIS_URL='redis://***@cache:6379' cargo run --redis 'redis://***@cache' a@b a://b"
+        );
+    }
 
     #[test]
     fn a_printed_call_can_be_pasted_into_a_shell() {

@@ -44,8 +44,13 @@ pub(crate) fn server(url: &str) -> Result<(Config, Encryption), Fault> {
     let asked = Asked::of(url);
     let config: Result<Config, tokio_postgres::Error> = asked.rest.parse();
     let mut config = config.map_err(|error| {
-        let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-        // The text itself may hold a password and is not repeated.
+        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        // The text itself may hold a password and is not repeated: of what its reader says, only that names no part of it.
+        let cause = match cause.as_str() {
+            known if known.starts_with("invalid value for option") => known,
+            unknown if unknown.starts_with("unknown option") => "one of its options is not known",
+            _ => "it breaks off, or something in it must be escaped",
+        };
         Fault::Unfit(format!(
             "the server's address cannot be read ({cause}); write it as postgres://user:password@host:port/database"
         ))
@@ -101,6 +106,17 @@ mod tests {
         let unreadable = refusal("postgres://ada:secret@db:port/bookings");
         assert!(unreadable.contains("write it as postgres://"), "{unreadable}");
         assert!(!unreadable.contains("secret"), "{unreadable}");
+        for url in [
+            "host=db password=my secret=x dbname=b",
+            "host=db password=a secret",
+            "postgres://ada:a?secret=x@db/b?secret=y",
+            "postgres://ada:a?sslmode=secret@db/b?sslmode=secret",
+            "host=db dbname=b password=a sslmode=secret",
+            "postgres://ada:%FFsecret@db/b",
+        ] {
+            let unreadable = refusal(url);
+            assert!(!unreadable.contains("secret"), "{unreadable}");
+        }
         assert!(server("host=/run/postgresql user=ada dbname=bookings").is_ok());
     }
 }

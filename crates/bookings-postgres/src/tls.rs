@@ -63,8 +63,13 @@ impl Asked {
         let (before, words, separator) = match address.split_once("://") {
             None => ("", address, ' '),
             Some(_) => {
-                let (before, query) = address.split_once('?').unwrap_or((address, ""));
-                (before, query, '&')
+                // A password may have a question mark: the words begin behind the host.
+                let host = address.find('@').unwrap_or_default();
+                let query = address[host..]
+                    .find('?')
+                    .map_or(address.len(), |place| host + place);
+                let (before, query) = address.split_at(query);
+                (before, query.trim_start_matches('?'), '&')
             }
         };
         let (mut mode, mut roots, mut rest) = (None, None, Vec::new());
@@ -100,8 +105,11 @@ impl Asked {
                 )));
             }
             (other, _) => {
+                // A word that nobody knows may be part of a password that was not escaped.
+                let known = ["allow", "prefer", "verify-ca"].contains(&other);
+                let named = if known { format!("={other}") } else { String::new() };
                 return Err(Fault::Unfit(format!(
-                    "sslmode={other} is not known here: use disable, require (encrypted, but to whoever answers) or verify-full \
+                    "this sslmode{named} is not known here: use disable, require (encrypted, but to whoever answers) or verify-full \
                      (and only to the server of that name), with sslrootcert=FILE for a certificate authority of your own"
                 )));
             }

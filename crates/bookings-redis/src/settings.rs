@@ -60,6 +60,13 @@ impl Settings {
                 "rediss:// asks for TLS, which this store does not speak: use redis:// on a trusted network";
             return Err(unfit(tls.to_owned()));
         }
+        // What reads the rest would take the user for the host.
+        let place = self.url.split_once("://").map_or("", |(_, rest)| rest);
+        let user = place.rsplit_once('@').map_or("", |(user, _)| user);
+        if self.url.starts_with("redis://") && user.contains(['/', '?', '#']) {
+            let escape = "the user or password in the server's address has a '/', '?' or '#': write these as %2F, %3F and %23";
+            return Err(unfit(escape.to_owned()));
+        }
         // What was written may hold a password, so it is not repeated.
         let info = self.url.as_str().into_connection_info().map_err(|error| {
             unfit(format!(
@@ -116,6 +123,14 @@ mod tests {
         let unreadable = refusal("http://ada:secret@cache");
         assert!(unreadable.contains("write redis://"), "{unreadable}");
         assert!(!unreadable.contains("secret"), "{unreadable}");
+        for url in [
+            "redis://secret:12/0#x@cache",
+            "redis://:se/secret@cache",
+            "redis://:secret",
+        ] {
+            let unreadable = refusal(url);
+            assert!(!unreadable.contains("secret"), "{unreadable}");
+        }
         assert!(Settings::at("redis://cache:6380/2").client().is_ok());
         assert!(Settings::at("redis+unix:///run/redis.sock").client().is_ok());
     }

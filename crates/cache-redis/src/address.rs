@@ -55,7 +55,13 @@ impl FromStr for Address {
 
     /// Reads `host:port`, `[address]:port`, or a host alone.
     fn from_str(text: &str) -> Result<Self, SettingsError> {
-        let refused = || SettingsError::one(format!("address: {text:?} is none; write host:port"));
+        // Before an `@` stands a user's password: then the text is not repeated.
+        let shown = if text.contains('@') {
+            "a text with a user"
+        } else {
+            &format!("{text:?}")
+        };
+        let refused = || SettingsError::one(format!("address: {shown} is none; write host:port"));
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
                 (host, port.parse().map_err(|_no_port| refused())?)
@@ -97,6 +103,17 @@ mod tests {
             Address::new("fe80::1", 6379),
         ] {
             assert_eq!(address.to_string().parse(), Ok(address));
+        }
+    }
+
+    #[test]
+    fn a_password_before_a_host_is_not_repeated() {
+        for text in ["ada:secret@host:1", "secret@", "redis://:secret@host"] {
+            let refused = text.parse::<Address>().expect_err(text).to_string();
+            assert!(
+                !refused.contains("secret") && refused.contains("host:port"),
+                "{refused}"
+            );
         }
     }
 

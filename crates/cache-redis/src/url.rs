@@ -23,6 +23,12 @@ pub(crate) fn settings(url: &str) -> Result<Settings, SettingsError> {
         Some((user, place)) => (format!("{user}@"), place),
         None => (String::new(), rest),
     };
+    // What reads the rest would take the user for the host, and name it wherever it cannot be reached.
+    if user.contains(['/', '?', '#']) {
+        return Err(refused(
+            "its user or password has a '/', '?' or '#'; write these as %2F, %3F and %23",
+        ));
+    }
     let (hosts, path) = place.split_once('/').unwrap_or((place, ""));
     let addresses = || -> Result<Vec<Address>, SettingsError> {
         hosts
@@ -125,6 +131,14 @@ mod tests {
             "redis-cluster://:secret@a,b:port",
             "redis-ring://:secret@a",
             "unix:///tmp/secret",
+            "redis://:se/secret@host",
+            "redis://secret:12/0#x@host",
+            "redis://secret:12?x@host",
+            "redis-sentinel://secret:12/0@host/market",
+            "redis://:secret",
+            "redis://:secret@",
+            "redis://:%FF%FEsecret@host",
+            "redis-cluster://:secret@a,,b",
         ] {
             let refused = settings(url).expect_err(url).to_string();
             assert!(!refused.contains("secret"), "{refused}");

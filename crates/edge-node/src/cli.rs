@@ -5,8 +5,10 @@
 
 mod flags;
 mod fleet;
+mod refusal;
 mod store;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use flags::SettingFlags;
 pub use fleet::FleetPlan;
+pub use refusal::refusal;
 pub use store::StoreChoice;
 
 use crate::demo::table::TableForm;
@@ -57,8 +60,9 @@ pub enum Command {
     /// a Redis server, or a cluster of them.
     /// Bookings and cancellations flow on a compressed clock while every node serves a Zipf-distributed mix of the
     /// marketplace's queries. Every value read is compared with what was published when; the bookings' log is
-    /// searched for double grants. Two tables are printed at the end: targets, which depend on the machine, and promises. Ctrl-c ends the run early, with the report so far;
-    /// the exit code is still that of what was found.
+    /// searched for double grants. Two tables are printed at the end: targets, which depend on the machine, and promises.
+    /// Ctrl-c or SIGTERM ends the run early, with the report so far, and a second one at once; the exit code is still that of
+    /// what was found.
     Demo(Box<DemoArgs>),
 }
 
@@ -99,7 +103,7 @@ pub struct ForgetArgs {
 }
 
 /// Where settings come from, besides the environment.
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct SettingsArgs {
     /// A YAML file with settings; the environment and the flags override it
     #[arg(long, value_name = "FILE")]
@@ -110,6 +114,21 @@ pub struct SettingsArgs {
     /// One flag for each setting.
     #[command(flatten)]
     pub flags: SettingFlags,
+}
+
+impl fmt::Debug for SettingsArgs {
+    /// Without the values: some are secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self
+            .assignments
+            .iter()
+            .map(|one| one.split('=').next().unwrap_or_default());
+        f.debug_struct("SettingsArgs")
+            .field("config", &self.config)
+            .field("assignments", &names.collect::<Vec<_>>())
+            .field("flags", &self.flags)
+            .finish()
+    }
 }
 
 /// What follows `edge-node migrate`.

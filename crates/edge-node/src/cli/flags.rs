@@ -2,17 +2,28 @@
 //!
 //! It judges no value: all problems are reported together by whoever loads the settings.
 
+use std::fmt;
+
 use clap::{Arg, ArgMatches, Command, Error, FromArgMatches};
 use config::{PresetValue, SETTINGS, Setting};
 
 /// The settings given by flags, as `(--redis-port, 6380)`.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct SettingFlags(Vec<(String, String)>);
 
 impl SettingFlags {
     /// Name and text of each flag that was given.
     pub fn given(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, text)| (name.as_str(), text.as_str()))
+    }
+}
+
+impl fmt::Debug for SettingFlags {
+    /// Without the values: some are secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.given().map(|(name, _)| name))
+            .finish()
     }
 }
 

@@ -125,3 +125,54 @@ fn a_store_is_named_by_kind_and_place_and_its_password_is_never_shown() {
         );
     }
 }
+
+#[test]
+fn no_refusal_of_the_command_line_repeats_a_password() {
+    for line in [
+        &["demo", "--redis", "redis://:secret@host:port"][..],
+        &["demo", "--redis", "redis://:secret"],
+        &["demo", "--redis", "redis-sentinel://ada:secret@a,b:port/market"],
+        &["demo", "--redis=redis-cluster://ada:secret@a,b:port"],
+        &["demo", "--store", "mysql://ada:secret@db/bookings"],
+        &["demo", "--store", "host=db password=secret"],
+        &["demo", "redis://:secret@host"],
+        &["demo", "--reds", "redis://:secret@host"],
+        &["demo", "--reds=redis://:secret@host"],
+        &["demo", "--seed", "redis://:secret@host"],
+        &["demo", "--nodes", "redis://:secret@host"],
+        &["redis://:secret@host"],
+        &["migrate", "--store", "mysql://ada:secret@db/bookings"],
+        &["migrate", "--store", "redis://ada:secret@db"],
+        &["check", "--redis-password", "open", "secret"],
+        &["check", "--set", "redis.password=open", "secret"],
+        &["check", "--redis-pasword", "secret"],
+        &["check", "--redis-host", "redis://ada:secret@cache"],
+        &["check", "--redis-url", "redis://ada:secret@cache"],
+        &["check", "--set", "redis.url=redis://ada:secret@cache"],
+        &["check", "--set", "redis.sentinels=ada:secret@a,b"],
+    ] {
+        let words = ["edge-node"].iter().chain(line).map(std::ffi::OsString::from);
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let ending = crate::end(words, [], &mut out, &mut err);
+        let said = String::from_utf8([out, err].concat()).unwrap();
+        assert_eq!(ending, crate::Ending::Refused, "{line:?}: {said}");
+        assert!(!said.contains("secret") && !said.is_empty(), "{line:?}: {said}");
+    }
+}
+
+#[test]
+fn no_debug_text_of_the_command_line_shows_a_password() {
+    for line in [
+        &["check", "--redis-password", "secret"][..],
+        &["config", "--set", "redis.password=secret"],
+        &["forget", "--prefix", "p", "--redis-cluster-password=secret"],
+        &["demo", "--redis", "redis-sentinel://ada:secret@a/market"],
+        &["migrate", "--store", "postgres://ada:secret@db/b"],
+    ] {
+        let shown = format!(
+            "{:?}",
+            Cli::try_parse_from([&["edge-node"], line].concat()).unwrap()
+        );
+        assert!(!shown.contains("secret"), "{shown}");
+    }
+}
