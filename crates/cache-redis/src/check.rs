@@ -5,7 +5,7 @@
 use std::fmt;
 
 use cache_core::{Lane, Shard, StoreError};
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use redis::{Cmd, Value};
 
 use crate::connection::Connection;
@@ -13,12 +13,13 @@ use crate::failure::{Effect, Failure};
 use crate::greeting::{field, text};
 use crate::masters::Master;
 use crate::tier::settled;
-use crate::{Address, RedisTier};
+use crate::{Address, Obstacle, RedisTier};
 
 /// What the servers are and what is wrong with them, as [`RedisTier::check`] found it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Report {
     masters: Vec<Address>,
+    product: String,
     version: String,
     findings: Vec<Finding>,
 }
@@ -29,7 +30,13 @@ impl Report {
         &self.masters
     }
 
-    /// The version of the servers, such as `7.0.15`; the least, where several differ.
+    /// What the servers are: `Redis`, `Valkey`, or what else they call themselves.
+    pub fn product(&self) -> &str {
+        &self.product
+    }
+
+    /// The version of the servers, such as `7.0.15`, as the [product](Self::product) counts; the least, where several differ.
+    /// `unknown` when they do not tell it.
     pub fn version(&self) -> &str {
         &self.version
     }
@@ -42,7 +49,7 @@ impl Report {
     fn add(&mut self, other: Self) {
         self.masters.extend(other.masters);
         if numbers(&other.version) < numbers(&self.version) {
-            self.version = other.version;
+            (self.product, self.version) = (other.product, other.version);
         }
         for finding in other.findings {
             if !self.findings.contains(&finding) {
@@ -109,8 +116,16 @@ impl RedisTier {
     /// finds: what several have in common is said once.
     ///
     /// # Errors
-    /// When one of them cannot be asked; a node can start nevertheless.
+    /// When one of them cannot be asked; a node can start nevertheless. Where it can be told what stands in the way, the error
+    /// says so, and its source is an [`Obstacle`]; for that, each server that the settings name is listened to once more.
     pub async fn check(&self) -> Result<Report, StoreError> {
+        match self.report().await {
+            Ok(report) => Ok(report),
+            Err(failure) => Err(self.explained(failure).await.into()),
+        }
+    }
+
+    async fn report(&self) -> Result<Report, Failure> {
         let masters = self.inner.masters.all().await?;
         let mut whole: Option<Report> = None;
         for report in try_join_all(masters.iter().map(|master| self.judge(master))).await? {
@@ -119,7 +134,20 @@ impl RedisTier {
                 Some(whole) => whole.add(report),
             }
         }
-        whole.ok_or_else(|| Failure::corrupt(WHAT).into())
+        whole.ok_or_else(|| Failure::corrupt(WHAT))
+    }
+
+    async fn explained(&self, failure: Failure) -> Failure {
+        if failure.obstacle.is_some() {
+            return failure;
+        }
+        let settings = &self.inner.settings;
+        let named = settings.servers.named().iter();
+        let heard = join_all(named.map(|address| Obstacle::heard(settings, address))).await;
+        match heard.into_iter().flatten().next() {
+            Some(obstacle) => failure.because(obstacle),
+            None => failure,
+        }
     }
 
     async fn judge(&self, master: &Master) -> Result<Report, Failure> {
@@ -137,17 +165,17 @@ impl RedisTier {
             text(server).map_err(unreadable)?,
             text(memory).map_err(unreadable)?,
         );
-        let version = field(&server, "redis_version").map_err(unreadable)?.to_owned();
+        let (product, version) = product(&server);
         let (seconds, micros): (i64, i64) =
             redis::from_redis_value_ref(time).map_err(|_| Failure::corrupt(WHAT))?;
         let here = i64::try_from(self.inner.clock.unix_millis()).unwrap_or(i64::MAX);
         let mut findings = Vec::new();
-        findings.extend(evicts(
-            field(&memory, "maxmemory_policy").unwrap_or_default(),
-            field(&memory, "maxmemory").unwrap_or("0") != "0",
-        ));
+        // A server that does not tell its policy is not accused of one.
+        if let Ok(policy) = field(&memory, "maxmemory_policy") {
+            findings.extend(evicts(policy, field(&memory, "maxmemory").unwrap_or("0") != "0"));
+        }
         findings.extend(differs(seconds * 1000 + micros / 1000 - here));
-        if is_old(&version) {
+        if is_old(&server) {
             findings.push(Finding::Old {
                 version: version.clone(),
             });
@@ -156,6 +184,7 @@ impl RedisTier {
         }
         Ok(Report {
             masters: vec![connection.address.clone()],
+            product,
             version,
             findings,
         })
@@ -174,10 +203,15 @@ impl RedisTier {
             arguments.extend(["CLUSTER SLOTS", "ASKING"].map(Vec::from));
             arguments.extend(self.inner.settings.read_replicas.then(|| Vec::from("READONLY")));
         }
+        arguments.extend((self.inner.settings.database != 0).then(|| Vec::from("SELECT 0")));
         let command: Cmd = self.inner.scripts.rights.by_source(&[], &arguments);
         let answer = connection.request(&command, Effect::None, WHAT).await;
-        let Value::BulkString(answer) = settled(connection, answer)? else {
-            return Err(Failure::corrupt(WHAT));
+        let answer = match settled(connection, answer) {
+            Ok(Value::BulkString(answer)) => answer,
+            Ok(_) => return Err(Failure::corrupt(WHAT)),
+            // Who may not run scripts cannot ask for the rest.
+            Err(failure) if failure.lacks_a_right() => b"EVAL".to_vec(),
+            Err(failure) => return Err(failure),
         };
         let commands: Vec<_> = String::from_utf8_lossy(&answer)
             .split_whitespace()
@@ -212,8 +246,23 @@ fn numbers(version: &str) -> Vec<u32> {
         .collect()
 }
 
-fn is_old(version: &str) -> bool {
-    numbers(version).first().is_none_or(|major| *major < 7)
+/// Whether the server lacks what Redis 7.0 has; every Valkey has it. One that does not tell its version is not accused.
+fn is_old(server: &str) -> bool {
+    field(server, "redis_version")
+        .is_ok_and(|version| numbers(version).first().is_none_or(|major| *major < 7))
+}
+
+/// What the server is, and its version as its own makers count: for the sake of old clients, others say to be some Redis too.
+fn product(server: &str) -> (String, String) {
+    let told = |name| field(server, name).ok().map(str::to_owned);
+    let version = || told("redis_version").unwrap_or_else(|| "unknown".to_owned());
+    let Some(name) = told("server_name").filter(|name| name != "redis") else {
+        return ("Redis".to_owned(), version());
+    };
+    let own = told(&format!("{name}_version")).unwrap_or_else(version);
+    let mut letters = name.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    (first.into_iter().chain(letters).collect(), own)
 }
 
 #[cfg(test)]
@@ -245,6 +294,7 @@ mod tests {
     fn what_several_servers_have_in_common_is_said_once() {
         let report = |ports: &[u16], version: &str, findings| Report {
             masters: ports.iter().map(|port| Address::new("here", *port)).collect(),
+            product: "Redis".to_owned(),
             version: version.to_owned(),
             findings,
         };
@@ -257,8 +307,27 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_cannot_be_read_counts_as_old() {
-        assert!(!is_old("7.0.15") && !is_old("10.1"));
-        assert!(is_old("6.2.14") && is_old("unstable"));
+    fn a_version_that_cannot_be_read_counts_as_old_and_one_that_is_not_told_does_not() {
+        let says = |version| format!("redis_version:{version}\r\n");
+        assert!(!is_old(&says("7.0.15")) && !is_old(&says("10.1")) && !is_old("run_id:0\r\n"));
+        assert!(is_old(&says("6.2.14")) && is_old(&says("unstable")));
+    }
+
+    #[test]
+    fn a_server_is_called_by_its_own_name_and_version() {
+        let of = |told: &str| product(&told.replace(' ', "\r\n"));
+        let pair = |name: &str, version: &str| (name.to_owned(), version.to_owned());
+        assert_eq!(of("redis_version:7.0.15"), pair("Redis", "7.0.15"));
+        assert_eq!(
+            of("redis_version:8.2.1 server_name:redis"),
+            pair("Redis", "8.2.1")
+        );
+        let valkey = "redis_version:7.2.4 server_name:valkey valkey_version:9.1.2";
+        assert_eq!(of(valkey), pair("Valkey", "9.1.2"));
+        assert_eq!(
+            of("redis_version:7.4.0 server_name:other"),
+            pair("Other", "7.4.0")
+        );
+        assert_eq!(of("run_id:0"), pair("Redis", "unknown"));
     }
 }

@@ -5,8 +5,8 @@
 use cache_core::{BusError, ErrorKind, StoreError};
 use redis::{RedisError, ServerErrorKind};
 
-use crate::Address;
 use crate::head::{HEAD_FORMAT, Unreadable};
+use crate::{Address, Obstacle};
 
 /// Why a request has no answer.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     /// Whether the connection must not be used again.
     pub(crate) fatal: bool,
+    /// What stands between the settings and the server, where that is known.
+    pub(crate) obstacle: Option<Obstacle>,
     source: Option<RedisError>,
 }
 
@@ -44,6 +46,7 @@ impl Failure {
             kind,
             message: message.into(),
             fatal: false,
+            obstacle: None,
             source: None,
         }
     }
@@ -97,6 +100,12 @@ impl Failure {
         self.source.as_ref().is_some_and(|error| error.kind() == unknown)
     }
 
+    /// Whether the user lacks a right.
+    pub(crate) fn lacks_a_right(&self) -> bool {
+        let refused = redis::ErrorKind::Server(ServerErrorKind::NoPerm);
+        self.source.as_ref().is_some_and(|error| error.kind() == refused)
+    }
+
     /// Where the answer of the server at `asked` leads the request.
     pub(crate) fn redirect(&self, asked: &Address) -> Option<Redirect> {
         let error = self.source.as_ref()?;
@@ -124,12 +133,37 @@ impl Failure {
 
     pub(crate) fn of(error: RedisError, effect: Effect, what: &str) -> Self {
         let (kind, fatal) = judge(&error, effect);
-        Self {
+        let obstacle = Obstacle::of(&error, false);
+        let failure = Self {
             kind,
             message: format!("{what}: {error}"),
             fatal,
+            obstacle: None,
             source: Some(error),
+        };
+        match obstacle {
+            Some(obstacle) => failure.because(obstacle),
+            None => failure,
         }
+    }
+
+    /// The same of a sentinel.
+    pub(crate) fn of_sentinel(error: RedisError, what: &str) -> Self {
+        let obstacle = Obstacle::of(&error, true);
+        let failure = Self::of(error, Effect::None, what);
+        match obstacle {
+            Some(obstacle) => failure.because(obstacle),
+            None => failure,
+        }
+    }
+
+    /// The same failure, told by what stands in the way.
+    pub(crate) fn because(mut self, obstacle: Obstacle) -> Self {
+        // What was done is said before the first colon that a space follows.
+        let what = self.message.split(": ").next().unwrap_or_default();
+        self.message = format!("{what}: {obstacle}");
+        self.obstacle = Some(obstacle);
+        self
     }
 }
 
@@ -179,9 +213,10 @@ const fn unanswered(effect: Effect) -> ErrorKind {
 impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         let error = Self::new(failure.kind, failure.message);
-        match failure.source {
-            Some(source) => error.caused_by(source),
-            None => error,
+        match (failure.obstacle, failure.source) {
+            (Some(obstacle), _) => error.caused_by(obstacle),
+            (None, Some(source)) => error.caused_by(source),
+            (None, None) => error,
         }
     }
 }
@@ -189,9 +224,10 @@ impl From<Failure> for StoreError {
 impl From<Failure> for BusError {
     fn from(failure: Failure) -> Self {
         let error = Self::new(failure.kind, failure.message);
-        match failure.source {
-            Some(source) => error.caused_by(source),
-            None => error,
+        match (failure.obstacle, failure.source) {
+            (Some(obstacle), _) => error.caused_by(obstacle),
+            (None, Some(source)) => error.caused_by(source),
+            (None, None) => error,
         }
     }
 }

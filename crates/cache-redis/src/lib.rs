@@ -46,6 +46,7 @@ mod head;
 mod layout;
 mod line;
 mod masters;
+mod obstacle;
 mod place;
 mod replicas;
 mod script;
@@ -63,6 +64,7 @@ pub mod wire;
 
 pub use address::Address;
 pub use check::{Finding, Report};
+pub use obstacle::Obstacle;
 pub use servers::{Sentinel, Servers};
 pub use settings::{Settings, SettingsError};
 pub use tier::RedisTier;

@@ -74,7 +74,7 @@ impl<'s> Watch<'s> {
         let mut subscribe = redis::cmd("SUBSCRIBE");
         subscribe.arg(CHANNEL);
         let subscribed = subscribe.exec_async(&mut wire).await;
-        subscribed.map_err(|error| Failure::of(error, Effect::None, &what))?;
+        subscribed.map_err(|error| Failure::of_sentinel(error, &what))?;
         let master = ask(&mut wire, sentinel, address).await?;
         let this = Self {
             settings,
@@ -138,7 +138,7 @@ async fn open(
     };
     open_wire(&settings, address, &Arc::default(), listener)
         .await
-        .map_err(|error| Failure::of(error, Effect::None, &asking(sentinel, address)))
+        .map_err(|error| Failure::of_sentinel(error, &asking(sentinel, address)))
 }
 
 async fn ask(
@@ -150,7 +150,7 @@ async fn ask(
     let mut question = redis::cmd("SENTINEL");
     question.arg("GET-MASTER-ADDR-BY-NAME").arg(&sentinel.master);
     let answer = question.query_async(wire).await;
-    let answer: Value = answer.map_err(|error| Failure::of(error, Effect::None, &what))?;
+    let answer: Value = answer.map_err(|error| Failure::of_sentinel(error, &what))?;
     if answer == Value::Nil {
         let message = format!("{what}: it watches no master of that name");
         return Err(Failure::new(ErrorKind::Unavailable, message));

@@ -74,6 +74,17 @@ impl Servers {
     }
 }
 
+impl Servers {
+    /// What the settings name, sentinels included.
+    pub(crate) fn named(&self) -> &[Address] {
+        match self {
+            Self::Single(address) => std::slice::from_ref(address),
+            Self::Sentinel(sentinel) => &sentinel.addresses,
+            Self::Cluster(seeds) => seeds,
+        }
+    }
+}
+
 impl fmt::Display for Servers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

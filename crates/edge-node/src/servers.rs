@@ -4,7 +4,8 @@
 
 use std::ffi::OsString;
 
-use cache_redis::{Owned, RedisTier, Report};
+use cache_core::StoreError;
+use cache_redis::{Obstacle, Owned, RedisTier, Report};
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 
@@ -25,7 +26,7 @@ pub(crate) fn check(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Answer {
     let tier = tier(&args.settings, &args.prefix, environment)?;
-    let report = on_runtime(tier.check())?;
+    let report = on_runtime(&tier, tier.check())?;
     let ending = match report.findings() {
         [] => Ending::Well,
         _ => Ending::Broken,
@@ -42,7 +43,7 @@ pub(crate) fn owned(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Answer {
     let tier = tier(&args.settings, &args.prefix, environment)?;
-    let owned = on_runtime(tier.owned())?;
+    let owned = on_runtime(&tier, tier.owned())?;
     let listed = match &owned[..] {
         [] => format!("nothing there has the prefix {}\n", args.prefix),
         owned => format!("{}\n", listed(owned)),
@@ -59,7 +60,7 @@ pub(crate) fn forget(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Answer {
     let tier = tier(&args.settings, &args.prefix, environment)?;
-    let (count, prefix) = (on_runtime(tier.owned())?.len(), &args.prefix);
+    let (count, prefix) = (on_runtime(&tier, tier.owned())?.len(), &args.prefix);
     if !args.yes {
         return Err(format!(
             "{} would lose {count} shards of {prefix}, and every node that uses them what it holds in memory; nothing was \
@@ -67,7 +68,7 @@ pub(crate) fn forget(
             tier.settings().servers
         ));
     }
-    on_runtime(tier.forget())?;
+    on_runtime(&tier, tier.forget())?;
     Ok((format!("removed {count} shards of {prefix}\n"), Ending::Well))
 }
 
@@ -80,12 +81,43 @@ fn tier(
     RedisTier::new(redis_settings(&settings, prefix)?).map_err(|error| error.to_string())
 }
 
-fn on_runtime<T>(asked: impl Future<Output = Result<T, cache_core::StoreError>>) -> Result<T, String> {
+fn on_runtime<T>(tier: &RedisTier, asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("the runtime cannot be started: {error}"))?;
-    runtime.block_on(asked).map_err(|error| error.to_string())
+    runtime.block_on(async {
+        match asked.await {
+            Ok(answer) => Ok(answer),
+            // The report knows best what stands in the way.
+            Err(error) => Err(hinted(&tier.check().await.err().unwrap_or(error))),
+        }
+    })
+}
+
+/// The error, and the setting that would be right, where it is known what stands in the way.
+fn hinted(error: &StoreError) -> String {
+    match Obstacle::behind(error).and_then(setting) {
+        Some(right) => format!("{error}: {right}"),
+        None => error.to_string(),
+    }
+}
+
+fn setting(obstacle: &Obstacle) -> Option<&'static str> {
+    Some(match obstacle {
+        Obstacle::NoPassword { sentinel: true } => {
+            "set redis.sentinel_password (REDIS_SENTINEL_PASSWORD), and redis.sentinel_user where it has users"
+        }
+        Obstacle::NoPassword { sentinel: false } => {
+            "set redis.password (REDIS_PASSWORD), and redis.user where the server has users"
+        }
+        Obstacle::OtherPassword { sentinel: true } => "set redis.sentinel_user and redis.sentinel_password",
+        Obstacle::OtherPassword { sentinel: false } => "set redis.user and redis.password",
+        Obstacle::ClearText => "set redis.ssl to off (REDIS_SSL=off), or redis.port to the encrypted port",
+        Obstacle::Encrypted => "set redis.ssl to on (REDIS_SSL=on), or redis.port to the port in clear text",
+        Obstacle::Stranger { .. } => "set redis.host and redis.port to those of a Redis server",
+        _ => return None,
+    })
 }
 
 fn reported(tier: &RedisTier, report: &Report) -> Table {
@@ -94,7 +126,7 @@ fn reported(tier: &RedisTier, report: &Report) -> Table {
     let masters: Vec<_> = report.masters().iter().map(ToString::to_string).collect();
     table.add_row(["connected to", &masters.join(", ")]);
     table.add_row(["prefix", &tier.settings().prefix]);
-    table.add_row(["version", report.version()]);
+    table.add_row(["version", &format!("{} {}", report.product(), report.version())]);
     for finding in report.findings() {
         table.add_row(["to change", &finding.to_string()]);
     }

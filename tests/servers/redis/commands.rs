@@ -36,6 +36,17 @@ async fn check_reports_on_the_server_of_the_settings_and_ends_with_what_it_found
     let (ending, said) = run(&server, &["check"]).await;
     assert_eq!(ending, Ending::Well, "{said}");
     assert!(said.contains("version") && said.contains("nothing"), "{said}");
+    let info = server.text(&["INFO", "server"]).await;
+    let own = |name: &str| {
+        info.lines()
+            .find_map(|line| line.strip_prefix(name))
+            .map(str::trim)
+    };
+    let called = match own("valkey_version:") {
+        Some(version) => format!("Valkey {version}"),
+        None => format!("Redis {}", own("redis_version:").expect("a version")),
+    };
+    assert!(said.contains(&called), "{said}");
     server
         .command(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"])
         .await;
@@ -50,6 +61,45 @@ async fn check_reports_on_the_server_of_the_settings_and_ends_with_what_it_found
     assert!(!said.contains("sesame"), "{said}");
     let (ending, _) = run(&server, &["check", "--redis-password", "open sesame"]).await;
     assert_eq!(ending, Ending::Broken, "it is reached");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_is_missing_is_asked_for_by_the_name_of_its_setting() {
+    let server = Server::start_with(&["--requirepass", "sesame"]).await;
+    for command in ["check", "owned"] {
+        let (ending, said) = run(&server, &[command]).await;
+        assert_eq!(ending, Ending::Refused, "{said}");
+        assert!(
+            said.contains("asks for a password, and none is set") && said.contains("set redis.password"),
+            "{said}"
+        );
+    }
+    let url = format!("redis://{}:{}", server.host, server.port);
+    let (ending, said) = run_with(&["demo", "--duration", "1", "--redis", &url]).await;
+    assert_eq!(ending, Ending::Refused, "{said}");
+    assert!(said.contains("redis://USER:PASSWORD@HOST"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_no_redis_is_named_by_what_it_says() {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .expect("a port");
+    let port = listener.local_addr().expect("an address").port().to_string();
+    let serving = tokio::spawn(async move {
+        while let Ok((mut wire, _)) = listener.accept().await {
+            tokio::io::AsyncWriteExt::write_all(&mut wire, b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                .await
+                .expect("it listens");
+        }
+    });
+    let (ending, said) = run_with(&["check", "--redis-host", "127.0.0.1", "--redis-port", &port]).await;
+    assert_eq!(ending, Ending::Refused, "{said}");
+    assert!(
+        said.contains("no Redis; it said \"HTTP/1.1 400 Bad Request\"") && said.contains("redis.port"),
+        "{said}"
+    );
+    serving.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -267,3 +267,23 @@ async fn a_nodes_settings_reach_an_encrypted_master_that_encrypted_sentinels_nam
     both_work(&nodes).await;
     none_is_stale(nodes).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn encryption_on_one_side_alone_is_told_in_words_with_the_setting_that_would_be_right() {
+    let authority = Authority::new();
+    let (encrypted, _) = server(&authority).await;
+    let plain = Server::start().await;
+    for (server, ssl, expected) in [
+        (&encrypted, "off", ["speaks TLS", "redis.ssl to on"]),
+        (&plain, "on", ["speaks clear text", "redis.ssl to off"]),
+    ] {
+        let given = [
+            format!("redis.host={}", server.host),
+            format!("redis.port={}", server.port),
+            format!("redis.ssl={ssl}"),
+        ];
+        let (ending, said) = settings::run("check", &given).await;
+        assert_eq!(ending, Ending::Refused, "{said}");
+        assert!(expected.iter().all(|part| said.contains(part)), "{said}");
+    }
+}
