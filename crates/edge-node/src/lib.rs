@@ -13,9 +13,9 @@
 //!
 //! | code | meaning |
 //! |---|---|
-//! | 0 | done; for the demonstration: every promise was kept and every target met, also when it was interrupted by ctrl-c |
+//! | 0 | done; for the demonstration: every promise was kept and every target met, also when it was ended early by ctrl-c or SIGTERM |
 //! | 1 | the demonstration found a stale read, a double booking or another broken promise; or `check` found something to change |
-//! | 2 | wrong flags, wrong settings, a file or server that cannot be reached, or files without anything to run on |
+//! | 2 | wrong flags, wrong settings, a file or server that cannot be reached, or files without anything to run on; a demonstration that was stopped before it began |
 //! | 3 | the demonstration broke no promise, but missed a target, or had nothing to measure one of them by |
 
 use std::ffi::OsString;
@@ -31,7 +31,7 @@ mod settings;
 pub mod shared_tier;
 pub mod stores;
 
-use cli::{Cli, Command};
+use cli::{Cli, Command, refusal};
 
 /// What the process ends with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,11 +68,12 @@ pub fn end(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Ending {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         // A request for help is not an error; clap knows which stream it belongs to.
         Err(asked) if !asked.use_stderr() => return told(out, &asked.render().to_string(), Ending::Well),
-        Err(wrong) => return told(err, &wrong.render().to_string(), Ending::Refused),
+        Err(wrong) => return told(err, &refusal(wrong, &arguments), Ending::Refused),
     };
     match cli.command {
         Command::Config(args) => match settings::load(&args.settings, environment) {

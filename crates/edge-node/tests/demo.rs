@@ -316,3 +316,67 @@ fn only_a_server_is_migrated() {
     let told = String::from_utf8(err).expect("it is text");
     assert!(told.contains("nothing to migrate in sqlite:a.db"), "{told}");
 }
+
+/// The program itself, and what it says on standard error until it runs.
+#[cfg(unix)]
+fn started(flags: &[&str]) -> std::process::Child {
+    use std::io::{BufRead as _, BufReader};
+
+    let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_edge-node"));
+    let mut child = program
+        .args(["demo", "--nodes", "eu=2", "--duration", "600"])
+        .args(flags)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut said = BufReader::new(child.stderr.as_mut().expect("it is piped")).lines();
+    assert!(
+        said.any(|line| line.expect("it is text").starts_with("running for")),
+        "it runs"
+    );
+    child
+}
+
+#[cfg(unix)]
+fn signal(child: &std::process::Child, signal: &str) {
+    let mut kill = std::process::Command::new("kill");
+    let sent = kill.args([signal, &child.id().to_string()]).status();
+    assert!(sent.expect("a shell's kill").success());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_told_to_stop_ends_with_a_whole_report_whichever_signal_tells_it() {
+    for (number, sent) in ["-TERM", "-INT"].into_iter().enumerate() {
+        let (hosts, tasks, to) = (
+            hosts(&format!("stopped-hosts-{number}.csv")),
+            tasks(&format!("stopped-tasks-{number}.csv"), 60),
+            file(&format!("stopped-{number}.json"), "an older report"),
+        );
+        let flags = ["--hosts", &hosts, "--bookings", &tasks, "--report", &to];
+        let child = started(&flags);
+        assert_eq!(
+            std::fs::read_to_string(&to).unwrap(),
+            "an older report",
+            "not cut off"
+        );
+        signal(&child, sent);
+        let ended = child.wait_with_output().expect("it ends");
+        let table = String::from_utf8(ended.stdout).expect("it is text");
+        assert!(table.contains("double bookings"), "{table}");
+        // A run that was cut short may have missed a target.
+        assert_ne!(ended.status.code(), Some(2), "it was carried out");
+        assert_eq!(report(&to)["interrupted"], true);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_killed_leaves_an_older_report_as_it_was() {
+    let to = file("killed.json", "an older report");
+    let mut child = started(&["--report", &to]);
+    child.kill().expect("it can be killed");
+    child.wait().expect("it ends");
+    assert_eq!(std::fs::read_to_string(&to).unwrap(), "an older report");
+}

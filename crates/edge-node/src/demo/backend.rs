@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use cache_core::{Clock as _, Entropy as _, ErrorKind, LocalStores, StoreError, SystemClock, SystemEntropy};
 use cache_memory::Hub;
-use cache_redis::{RedisTier, Report, Servers, Settings};
+use cache_redis::{Obstacle, RedisTier, Report, Servers, Settings};
 use edge_cache::Ports;
 
 use super::servers::LocalCluster;
 use super::truth::Truth;
 use super::witnessed::WitnessedStore;
+use crate::cli::DemoArgs;
 
 /// A backend.
 pub enum Backend {
@@ -33,6 +34,18 @@ pub struct Redis {
 }
 
 impl Backend {
+    /// What the command line asks for.
+    ///
+    /// # Errors
+    /// When its servers cannot be started, reached or asked.
+    pub async fn start(args: &DemoArgs, truth: &Arc<Truth>, clock: SystemClock) -> Result<Self, String> {
+        match &args.redis {
+            Some(settings) => Self::redis(settings.clone(), truth, clock).await,
+            None if args.cluster => Self::cluster(&args.redis_server, truth, clock).await,
+            None => Ok(Self::embedded(args.seed, truth, clock)),
+        }
+    }
+
     /// In this process, all drawn from `seed`.
     #[must_use]
     pub fn embedded(seed: u64, truth: &Arc<Truth>, clock: SystemClock) -> Self {
@@ -56,8 +69,8 @@ impl Backend {
         Ok(backend)
     }
 
-    /// On the servers at this address, under names that no other run has. Findings about them are told to whoever listens
-    /// on standard error.
+    /// On the servers at this address, under names that no other run has. How these begin, and findings about the servers, are
+    /// told to whoever listens on standard error: a run that is killed leaves them there.
     ///
     /// # Errors
     /// When a server cannot be reached or asked.
@@ -68,10 +81,14 @@ impl Backend {
     ) -> Result<Self, String> {
         settings.prefix = format!("demo-{:016x}", SystemEntropy::new().draw() ^ clock.unix_millis());
         let tier = RedisTier::new(settings.clone()).map_err(|error| error.to_string())?;
-        let report = patiently(&tier).await.map_err(|error| error.to_string())?;
+        let report = patiently(&tier).await.map_err(|error| hinted(&error))?;
         for finding in report.findings() {
             eprintln!("redis: {finding}");
         }
+        eprintln!(
+            "redis: the names of this run begin with {}, and are removed at its end",
+            settings.prefix
+        );
         Ok(Self::Redis(Box::new(Redis {
             settings,
             own: Mutex::default(),
@@ -129,11 +146,18 @@ impl Backend {
     /// Leaves nothing behind.
     ///
     /// # Errors
-    /// When the server cannot be reached any more; what is left are heads and logs, some kilobytes.
+    /// When the server cannot be reached any more; what is left are heads and logs, some kilobytes. The text says how to remove
+    /// them.
     pub async fn clean(&self) -> Result<(), String> {
         if let Self::Redis(redis) = self {
-            let tier = RedisTier::new(redis.settings.clone()).map_err(|error| error.to_string())?;
-            tier.forget().await.map_err(|error| error.to_string())?;
+            let prefix = &redis.settings.prefix;
+            let left = |error: &dyn std::fmt::Display| {
+                format!(
+                    "some kilobytes are left on the server: {error}; remove them with `edge-node forget --prefix {prefix} --yes`"
+                )
+            };
+            let tier = RedisTier::new(redis.settings.clone()).map_err(|error| left(&error))?;
+            tier.forget().await.map_err(|error| left(&error))?;
         }
         Ok(())
     }
@@ -152,6 +176,19 @@ async fn patiently(tier: &RedisTier) -> Result<Report, StoreError> {
             report => return report,
         }
     }
+}
+
+/// The error, and what would be right in the address, where it is known what stands in the way.
+fn hinted(error: &StoreError) -> String {
+    let right = match Obstacle::behind(error) {
+        Some(Obstacle::NoPassword { sentinel: false } | Obstacle::OtherPassword { sentinel: false }) => {
+            "name it as redis://USER:PASSWORD@HOST:PORT"
+        }
+        Some(Obstacle::ClearText) => "name it as redis://, or name its encrypted port",
+        Some(Obstacle::Encrypted) => "name it as rediss://, or name its port in clear text",
+        _ => return error.to_string(),
+    };
+    format!("{error}: {right}")
 }
 
 /// As long as a server on a busy machine may take to start.

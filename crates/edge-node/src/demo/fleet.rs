@@ -54,7 +54,7 @@ pub const SHARES: [(&str, u64); 8] = [
 /// The whole deployment.
 pub struct Fleet {
     /// What it runs on.
-    pub backend: Backend,
+    pub backend: Arc<Backend>,
     /// The nodes, region by region.
     pub nodes: Vec<Node>,
     /// Who judges.
@@ -84,20 +84,19 @@ pub struct Node {
 }
 
 impl Fleet {
-    /// Builds and starts everything, and waits until every node follows every shard.
+    /// Opens the stores, and builds and starts the nodes. Dropping the future starts nothing.
     ///
     /// # Errors
-    /// When the store of bookings cannot be opened or holds some already, a GPU is listed twice, the server cannot be
-    /// reached, or a node does not become ready.
-    pub async fn start(args: &DemoArgs, gpus: Vec<GpuRecord>, clock: MarketClock) -> Result<Self, String> {
+    /// When the store of bookings cannot be opened or holds some already, a GPU is listed twice, or a node's settings are wrong.
+    pub async fn build(
+        args: &DemoArgs,
+        gpus: Vec<GpuRecord>,
+        clock: MarketClock,
+        truth: Arc<Truth>,
+        backend: Arc<Backend>,
+    ) -> Result<Self, String> {
         let (plan, seed) = (&args.nodes, args.seed);
         let clock = Arc::new(clock);
-        let truth = Arc::new(Truth::new());
-        let backend = match &args.redis {
-            Some(settings) => Backend::redis(settings.clone(), &truth, clock.shared()).await?,
-            None if args.cluster => Backend::cluster(&args.redis_server, &truth, clock.shared()).await?,
-            None => Backend::embedded(seed, &truth, clock.shared()),
-        };
         let lossy = if args.allow_lossy_bookings {
             Switch::On
         } else {
@@ -148,7 +147,15 @@ impl Fleet {
                 fleet.nodes.push(node);
             }
         }
-        for node in &fleet.nodes {
+        Ok(fleet)
+    }
+
+    /// Waits until every node follows every shard, and fills their memories. Cancel-safe.
+    ///
+    /// # Errors
+    /// When a node does not become ready.
+    pub async fn ready(&self) -> Result<(), String> {
+        for node in &self.nodes {
             if !node.market.cache().ready(READY).await {
                 return Err(format!(
                     "{} does not follow every shard after {READY:?}",
@@ -156,8 +163,8 @@ impl Fleet {
                 ));
             }
         }
-        join_all(fleet.nodes.iter().map(Node::warm)).await;
-        Ok(fleet)
+        join_all(self.nodes.iter().map(Node::warm)).await;
+        Ok(())
     }
 
     /// Ends every node's tasks.

@@ -64,7 +64,7 @@ pub(super) fn start_storm(
     stop: &CancellationToken,
 ) -> Option<tokio::task::JoinHandle<()>> {
     // The command line allows both only together.
-    let Backend::Embedded(hub) = &fleet.backend else {
+    let Backend::Embedded(hub) = &*fleet.backend else {
         return None;
     };
     let names = fleet.nodes.iter().map(|node| node.name.clone()).collect();

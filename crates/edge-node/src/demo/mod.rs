@@ -31,6 +31,7 @@ pub mod report;
 mod run;
 pub mod schedule;
 pub mod servers;
+mod signals;
 pub mod spans;
 mod subscribers;
 pub mod table;
@@ -42,12 +43,15 @@ pub mod weather;
 pub mod witnessed;
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::Ending;
 use crate::cli::DemoArgs;
 use clock::MarketClock;
 use inputs::{Inputs, Notes};
 use marketplace::StoreClock as _;
+use signals::Signals;
 
 /// Lines about rows that are shown; of the rest, the number.
 const SHOWN_ROWS: usize = 20;
@@ -88,7 +92,20 @@ fn run_and_report(args: &DemoArgs, out: &mut dyn Write, err: &mut dyn Write) -> 
         .enable_all()
         .build()
         .map_err(|error| format!("the runtime cannot be started: {error}"))?;
-    let report = runtime.block_on(run::run(args, inputs, clock))?;
+    let report = runtime.block_on(async {
+        let Signals {
+            stop,
+            abandon,
+            listening: _listening,
+        } = Signals::listen()?;
+        tokio::select! {
+            report = run::run(args, inputs, clock, stop) => report,
+            () = abandon.cancelled() => Err("told to stop twice: ended at once, without a report".to_owned()),
+        }
+    });
+    // What was abandoned is dropped, and not waited for.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    let report = report?;
     if let Some(file) = file {
         file.write(&report)?;
     }
@@ -113,22 +130,60 @@ fn tell_rows(notes: &Notes, err: &mut dyn Write) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The file of the report, opened before the run so that a wrong path costs nobody a run.
+/// The file of the report. A place that cannot be written to is found before the run, so that it costs nobody one; what is there
+/// stays until the report is whole.
 struct Destination {
     name: String,
-    file: std::fs::File,
+    file: Place,
+}
+
+enum Place {
+    /// Beside the file, which it then replaces.
+    Beside(tempfile::NamedTempFile, PathBuf),
+    /// What is no file: a terminal, a pipe.
+    Stream(std::fs::File),
 }
 
 impl Destination {
-    fn open(path: &std::path::Path) -> Result<Self, String> {
+    fn open(path: &Path) -> Result<Self, String> {
         let name = path.display().to_string();
-        let file =
-            std::fs::File::create(path).map_err(|error| format!("{name}: cannot be written: {error}"))?;
+        let refused = |error| format!("{name}: cannot be written: {error}");
+        let is_stream = std::fs::metadata(path).is_ok_and(|known| !known.is_file());
+        let file = if is_stream {
+            let stream = std::fs::OpenOptions::new().write(true).open(path);
+            Place::Stream(stream.map_err(refused)?)
+        } else {
+            // Of a link, what it leads to is replaced.
+            let path = path.canonicalize().unwrap_or_else(|_new| path.to_owned());
+            Place::Beside(beside(&path).map_err(refused)?, path)
+        };
         Ok(Self { name, file })
     }
 
-    fn write(mut self, report: &report::Report) -> Result<(), String> {
+    fn write(self, report: &report::Report) -> Result<(), String> {
         let text = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
-        writeln!(self.file, "{text}").map_err(|error| format!("{}: cannot be written: {error}", self.name))
+        let written = match self.file {
+            Place::Stream(mut stream) => writeln!(stream, "{text}"),
+            Place::Beside(mut file, path) => writeln!(file, "{text}")
+                .and_then(|()| file.persist(path).map(drop).map_err(|kept| kept.error)),
+        };
+        written.map_err(|error| format!("{}: cannot be written: {error}", self.name))
     }
+}
+
+/// A file in the same folder, which others may read as they may read any new file.
+fn beside(path: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    // One that is there and may not be written to is not replaced either.
+    if path.exists() {
+        std::fs::OpenOptions::new().append(true).open(path)?;
+    }
+    let mut file = tempfile::Builder::new();
+    file.prefix(".report-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        file.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    file.tempfile_in(folder.unwrap_or(Path::new(".")))
 }

@@ -39,7 +39,7 @@ pub struct Report {
     pub backend: &'static str,
     /// Whether the network was made bad.
     pub faults: bool,
-    /// Whether ctrl-c ended the run.
+    /// Whether ctrl-c or SIGTERM ended the run.
     pub interrupted: bool,
     /// From the first booking to the last reader's end.
     pub seconds: f64,

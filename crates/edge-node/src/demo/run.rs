@@ -12,10 +12,12 @@ use cache_core::Clock as _;
 use edge_cache::SpotCheckTally;
 use futures_util::future::join_all;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use marketplace::inventory::GpuRecord;
 use marketplace::{Completeness, GpuModel};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::backend::Backend;
 use super::bookers::Tenants;
 use super::clock::MarketClock;
 use super::fleet::{Fleet, TIMING};
@@ -28,7 +30,10 @@ use super::report::{
     Bookings, Check, Content, Delay, Events, Latencies, Latency, Reads, Report, Schedule, SpotChecks,
     Staleness, millis, share,
 };
+use super::schedule::Planned;
+use super::signals::unless_stopped;
 use super::spans::Spans;
+use super::truth::Truth;
 use super::{checks, content, schedule};
 use crate::cli::DemoArgs;
 
@@ -39,22 +44,68 @@ const FAREWELL: Duration = Duration::from_secs(10);
 /// How often the progress is shown and memory is looked at.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Runs the demonstration.
-pub(super) async fn run(args: &DemoArgs, inputs: Inputs, clock: MarketClock) -> Result<Report, String> {
+/// Runs the demonstration, until its end or until it is told to stop. Whatever comes of it, nothing is left on a server that can
+/// be reached.
+pub(super) async fn run(
+    args: &DemoArgs,
+    inputs: Inputs,
+    clock: MarketClock,
+    stop: CancellationToken,
+) -> Result<Report, String> {
+    let truth = Arc::new(Truth::new());
+    let backend = unless_stopped(&stop, Backend::start(args, &truth, clock.shared())).await?;
+    let backend = Arc::new(backend);
+    let report = run_on(Arc::clone(&backend), truth, args, inputs, clock, &stop).await;
+    if let Err(error) = backend.clean().await {
+        // The report is worth more than a tidy server.
+        eprintln!("{error}");
+    }
+    report
+}
+
+async fn run_on(
+    backend: Arc<Backend>,
+    truth: Arc<Truth>,
+    args: &DemoArgs,
+    inputs: Inputs,
+    clock: MarketClock,
+    stop: &CancellationToken,
+) -> Result<Report, String> {
     let Inputs { stock, tasks, notes } = inputs;
     let planned = schedule::compressed(&tasks, args.duration);
-    let models: Vec<GpuModel> = stock.gpus.iter().map(|gpu| gpu.model.clone()).collect();
-    let (gpus, listed) = (stock.gpus.clone(), stock.gpus.len());
-    let fleet = Arc::new(Fleet::start(args, stock.gpus, clock).await?);
+    let gpus = stock.gpus.clone();
+    let building = Fleet::build(args, stock.gpus, clock, truth, backend);
+    let fleet = Arc::new(unless_stopped(stop, building).await?);
+    let report = match unless_stopped(stop, fleet.ready()).await {
+        Ok(()) => measured(args, &fleet, gpus, planned, notes.skipped, stop).await,
+        Err(problem) => Err(problem),
+    };
+    if report.is_err() {
+        // Nodes that go on would lay out anew what is removed.
+        unless_ended("the nodes", fleet.shutdown()).await;
+    }
+    report
+}
+
+async fn measured(
+    args: &DemoArgs,
+    fleet: &Arc<Fleet>,
+    gpus: Vec<GpuRecord>,
+    planned: Vec<Planned>,
+    skipped_rows: usize,
+    stop: &CancellationToken,
+) -> Result<Report, String> {
+    let models: Vec<GpuModel> = gpus.iter().map(|gpu| gpu.model.clone()).collect();
+    let listed = gpus.len();
     let started = fleet.clock.shared().now();
     let [stop_buyers, stop_followers, stop_subscribers] = std::array::from_fn(|_| CancellationToken::new());
 
     let live = Arc::new(Live::default());
-    let subscribers = start_subscribers(&fleet, &stop_subscribers);
-    let followers = start_followers(&fleet, &stop_followers);
-    let storm = start_storm(args, &fleet, &stop_buyers);
-    let buyers = start_buyers(args, &fleet, &gpus, &live, &stop_buyers);
-    let tenants = Arc::new(Tenants::of(Arc::clone(&fleet), models));
+    let subscribers = start_subscribers(fleet, &stop_subscribers);
+    let followers = start_followers(fleet, &stop_followers);
+    let storm = start_storm(args, fleet, &stop_buyers);
+    let buyers = start_buyers(args, fleet, &gpus, &live, &stop_buyers);
+    let tenants = Arc::new(Tenants::of(Arc::clone(fleet), models));
     let total = planned.len();
     let mut tasks: JoinSet<()> = planned
         .into_iter()
@@ -63,8 +114,17 @@ pub(super) async fn run(args: &DemoArgs, inputs: Inputs, clock: MarketClock) -> 
         .collect();
 
     let mut memory = BTreeMap::new();
-    let death = start_death_of_a_master(args, &fleet);
-    let ending = supervise(args.duration, &mut tasks, &tenants, &live, &fleet, &mut memory).await;
+    let death = start_death_of_a_master(args, fleet);
+    let ending = supervise(
+        args.duration,
+        &mut tasks,
+        &tenants,
+        &live,
+        fleet,
+        &mut memory,
+        stop,
+    )
+    .await;
     tasks.shutdown().await;
     stop_buyers.cancel();
     let mut seen = Seen::default();
@@ -86,14 +146,10 @@ pub(super) async fn run(args: &DemoArgs, inputs: Inputs, clock: MarketClock) -> 
         .ok()
         .and_then(Result::ok)
         .map(|answer| answer.value.states);
-    note_memory(&fleet, &mut memory);
-    let events = events(&fleet);
-    let (spot_checks, canary_age_ms) = own_findings(&fleet);
+    note_memory(fleet, &mut memory);
+    let events = events(fleet);
+    let (spot_checks, canary_age_ms) = own_findings(fleet);
     lingering.extend(unless_ended("the nodes", fleet.shutdown()).await);
-    if let Err(error) = fleet.backend.clean().await {
-        // The report is worth more than a tidy server.
-        eprintln!("some kilobytes are left on the server: {error}");
-    }
     stop_subscribers.cancel();
     let mut propagation = Spans::new();
     join_all(subscribers)
@@ -157,7 +213,7 @@ pub(super) async fn run(args: &DemoArgs, inputs: Inputs, clock: MarketClock) -> 
         faults: args.faults,
         interrupted: ending == RunEnding::Interrupted,
         seconds: millis(ended.since(started)) / 1_000.0,
-        skipped_rows: notes.skipped,
+        skipped_rows,
         content: Content {
             checked: compared.checked,
             violations: compared.violations,
@@ -184,7 +240,7 @@ async fn unless_ended(who: &'static str, end: impl Future) -> Option<&'static st
 enum RunEnding {
     /// Every task has ended, or its time was up.
     Done,
-    /// Somebody pressed ctrl-c.
+    /// It was told to stop.
     Interrupted,
 }
 
@@ -196,7 +252,11 @@ async fn supervise(
     live: &Live,
     fleet: &Fleet,
     memory: &mut BTreeMap<&'static str, u64>,
+    stop: &CancellationToken,
 ) -> RunEnding {
+    if !std::io::stderr().is_terminal() {
+        eprintln!("running for {duration:?}; SIGTERM or ctrl-c ends it early, with the report so far");
+    }
     let bar = progress_bar(duration);
     let start = tokio::time::Instant::now();
     let finished = async {
@@ -219,15 +279,9 @@ async fn supervise(
             ));
         }
     };
-    let interrupted = async {
-        // Where the signal cannot be listened for, the run ends by itself.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
     let ending = tokio::select! {
         () = finished => RunEnding::Done,
-        () = interrupted => RunEnding::Interrupted,
+        () = stop.cancelled() => RunEnding::Interrupted,
         () = shown => RunEnding::Done,
     };
     bar.finish_and_clear();

@@ -120,7 +120,11 @@ impl LocalServer {
     fn start(program: &Path, folder: &Path, port: u16, bus: u16) -> Result<Self, String> {
         let folder = folder.join(port.to_string());
         std::fs::create_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        let process = Command::new(program)
+        let mut command = Command::new(program);
+        // A terminal's ctrl-c goes to a whole group of processes: the servers are still needed while the run drains.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let process = command
             .current_dir(&folder)
             .args([
                 "--bind",
