@@ -51,16 +51,18 @@ impl Greeting {
         words.cmd("COMMAND").arg("INFO").arg("ssubscribe").arg("spublish");
         words.cmd("CLIENT").arg("SETNAME").arg(&settings.client_name);
         let answers = wire.req_packed_commands(&words, 0, 4).await?;
-        let answers = answers
-            .into_iter()
-            .map(Value::extract_error)
-            .collect::<RedisResult<Vec<_>>>()?;
-        let [server, replication, commands, _named] = &answers[..] else {
-            return Err(unreadable("the greeting has four answers"));
+        let answers: Vec<_> = answers.into_iter().map(Value::extract_error).collect();
+        let Ok::<[_; 4], _>([server, replication, commands, named]) = answers.try_into() else {
+            return Err(unreadable("the greeting has four answers", ""));
         };
-        let (server, replication) = (text(server)?, text(replication)?);
+        // Who the server is, we must know. The rest is a convenience, which a user's rights or a renamed command may refuse.
+        let (server, replication) = (server?, replication?);
+        if let Err(refused) = named {
+            tracing::debug!(%refused, "the server does not take our name, and is used without");
+        }
+        let (server, replication) = (text(&server)?, text(&replication)?);
         let identity = |info, name| {
-            identity(field(info, name)?).ok_or_else(|| unreadable("INFO tells identities of 40 digits"))
+            identity(field(info, name)?).ok_or_else(|| unreadable("INFO tells identities of 40 digits", name))
         };
         let run = identity(&server, "run_id")?;
         let history = identity(&replication, "master_replid")?;
@@ -68,7 +70,7 @@ impl Greeting {
             server: ServerId(run ^ history.rotate_left(32)),
             clustered: clustered(&server),
             takes_writes: field(&replication, "role")? == "master",
-            publishing: publishing(commands),
+            publishing: publishing(commands, &server),
         })
     }
 }
@@ -84,12 +86,27 @@ fn identity(digits: &str) -> Option<u64> {
     u64::from_str_radix(digits.get(..16)?, 16).ok()
 }
 
-fn publishing(commands: &Value) -> Publishing {
+/// Whether the server has both commands of sharded channels. Where it does not tell, its version does.
+fn publishing(commands: RedisResult<Value>, server: &str) -> Publishing {
     let known = |value: &Value| matches!(value, Value::Array(details) if !details.is_empty());
-    match commands {
-        Value::Array(commands) if commands.len() == 2 && commands.iter().all(known) => Publishing::Sharded,
-        _ => Publishing::Plain,
+    let sharded = match &commands {
+        Ok(Value::Array(commands)) if commands.len() == 2 => commands.iter().all(known),
+        _ => is_new(server),
+    };
+    match sharded {
+        true => Publishing::Sharded,
+        false => Publishing::Plain,
     }
+}
+
+/// Whether it is of version 7.0 or newer, by its own account.
+fn is_new(server: &str) -> bool {
+    let version = field(server, "redis_version").unwrap_or_default();
+    let major = version
+        .split('.')
+        .next()
+        .and_then(|major| major.parse::<u32>().ok());
+    major.is_some_and(|major| major >= 7)
 }
 
 /// The text of an `INFO` answer.
@@ -102,11 +119,11 @@ pub(crate) fn field<'i>(info: &'i str, name: &str) -> RedisResult<&'i str> {
     info.lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
         .map(str::trim)
-        .ok_or_else(|| unreadable("INFO lacks a field"))
+        .ok_or_else(|| unreadable("INFO lacks a field", name))
 }
 
-fn unreadable(what: &'static str) -> RedisError {
-    RedisError::from((redis::ErrorKind::UnexpectedReturnType, what))
+fn unreadable(what: &'static str, which: &str) -> RedisError {
+    RedisError::from((redis::ErrorKind::UnexpectedReturnType, what, which.to_owned()))
 }
 
 #[cfg(test)]
@@ -132,10 +149,27 @@ mod tests {
     fn a_server_that_lacks_one_of_the_two_commands_takes_plain_events() {
         let known = Value::Array(vec![Value::BulkString(b"ssubscribe".to_vec())]);
         let both = Value::Array(vec![known.clone(), known.clone()]);
-        assert_eq!(publishing(&both), Publishing::Sharded);
-        assert_eq!(
-            publishing(&Value::Array(vec![known, Value::Nil])),
-            Publishing::Plain
-        );
+        let new = "redis_version:7.2.4\r\n";
+        assert_eq!(publishing(Ok(both), ""), Publishing::Sharded);
+        let one = Value::Array(vec![known, Value::Nil]);
+        assert_eq!(publishing(Ok(one), new), Publishing::Plain);
+    }
+
+    #[test]
+    fn a_server_that_does_not_tell_its_commands_is_believed_by_its_version() {
+        let refused = || Err(redis::make_extension_error("NOPERM".to_owned(), None));
+        for (told, expected) in [
+            ("redis_version:7.0.15\r\n", Publishing::Sharded),
+            ("redis_version:6.2.14\r\n", Publishing::Plain),
+            ("run_id:0\r\n", Publishing::Plain),
+        ] {
+            assert_eq!(publishing(refused(), told), expected, "{told}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_is_missing_is_named() {
+        let refused = field("role:master\r\n", "run_id").expect_err("it is not told");
+        assert!(refused.to_string().contains("run_id"), "{refused}");
     }
 }

@@ -28,3 +28,4 @@ mod replicas;
 mod sentinel;
 mod server;
 mod settings;
+mod signals;

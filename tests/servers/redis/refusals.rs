@@ -9,7 +9,8 @@ use cache_redis::{Address, Finding, RedisTier, Servers, Settings};
 use std::sync::Arc;
 use testkit::{Scribe, keys_in, sealed, shards_in};
 
-use crate::nodes::{PATIENCE, eventually, key, read, warm};
+use crate::cluster::Cluster;
+use crate::nodes::{NUMBERS, PATIENCE, eventually, key, read, warm};
 use crate::server::Server;
 
 fn tier(settings: Settings) -> RedisTier {
@@ -60,31 +61,129 @@ async fn missing_rights_are_reported_by_command() {
     assert_eq!(report.findings(), [Finding::LacksRights { commands: lacking }]);
 }
 
+/// The users of docs/redis.md, as it makes them, for the prefix of these tests: first the broad one, then, of the one with nothing
+/// to spare, its first rights and those that are added.
+fn documented() -> Vec<Vec<String>> {
+    let text = include_str!("../../../docs/redis.md").replace("market:", "test:");
+    let lines = text.lines().filter(|line| line.starts_with("ACL SETUSER edge "));
+    lines
+        .map(|line| line.split(' ').map(str::to_owned).collect())
+        .collect()
+}
+
+async fn grant(server: &Server, rights: &[String]) {
+    let words: Vec<_> = rights.iter().map(String::as_str).collect();
+    server.command(&words).await;
+}
+
+fn as_the_user(mut settings: Settings) -> Settings {
+    (settings.username, settings.password) = (Some("edge".into()), Some("password".into()));
+    settings
+}
+
+/// All that a node does, as the user of the documents, and nothing is found to lack.
+async fn works_as_the_user(settings: Settings) {
+    let settings = as_the_user(settings);
+    let report = tier(settings.clone()).check().await.expect("a report");
+    assert_eq!(report.findings(), []);
+    let nodes = [warm(settings.clone()).await, warm(settings).await];
+    for id in 0..20 {
+        nodes[0].put(&key(id), id).await.expect("put");
+        assert_eq!(read(&nodes[1], id).await, Some(id));
+    }
+    let loaded = nodes[0]
+        .get_or_load(&key(99), |_| async { Ok::<_, std::io::Error>(99) })
+        .await;
+    loaded.expect("it is stored");
+    nodes[1].invalidate(&key(1)).await.expect("invalidated");
+    nodes[1].clear(&NUMBERS).await.expect("cleared");
+    eventually("both hear of it", PATIENCE, async || {
+        read(&nodes[0], 1).await.is_none() && read(&nodes[1], 2).await.is_none()
+    })
+    .await;
+    for node in nodes {
+        let health = node.health().await;
+        assert!(health.bus_active && health.store.connected, "{health:?}");
+        node.shutdown().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_with_rights_to_the_prefix_alone_is_enough() {
-    let server = Server::start().await;
-    let rights = [
-        "ACL",
-        "SETUSER",
-        "edge",
-        "on",
-        ">secret",
-        "~{test:*",
-        "&{test:*",
-        "+@all",
-        "-@dangerous",
-        "+info",
-        "+role",
-    ];
-    server.command(&rights).await;
+async fn each_user_of_the_documents_has_all_that_a_node_needs_of_a_server() {
+    let documented = documented();
+    assert_eq!(documented.len(), 6, "{documented:?}");
+    for rights in &documented[..2] {
+        let server = Server::start().await;
+        grant(&server, rights).await;
+        works_as_the_user(server.settings()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_user_with_nothing_to_spare_uses_another_database_and_lists_and_removes_what_is_owned() {
+    let (server, documented) = (Server::start().await, documented());
+    for rights in [&documented[1], &documented[4]] {
+        grant(&server, rights).await;
+    }
     let mut settings = server.settings();
-    (settings.username, settings.password) = (Some("edge".into()), Some("secret".into()));
-    assert_eq!(
-        tier(settings.clone()).check().await.expect("a report").findings(),
-        []
-    );
-    let node = warm(settings).await;
+    settings.database = 3;
+    works_as_the_user(settings.clone()).await;
+    grant(&server, &documented[5]).await;
+    let tier = tier(as_the_user(settings));
+    assert!(!tier.owned().await.expect("a list").is_empty());
+    tier.forget().await.expect("removed");
+    assert_eq!(tier.owned().await.expect("a list"), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_user_with_nothing_to_spare_works_in_a_cluster_and_reads_from_replicas() {
+    let (cluster, documented) = (Cluster::start().await, documented());
+    for server in &cluster.servers {
+        for rights in &documented[1..4] {
+            grant(server, rights).await;
+        }
+    }
+    let mut settings = cluster.settings();
+    settings.read_replicas = true;
+    works_as_the_user(settings).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_where_optional_commands_are_renamed_away_is_used_all_the_same() {
+    let renamed = ["CLIENT", "COMMAND", "CONFIG", "ACL"].map(|name| ["--rename-command", name, ""]);
+    let server = Server::start_with(&renamed.concat()).await;
+    let report = tier(server.settings()).check().await.expect("a report");
+    assert_eq!(report.findings(), []);
+    let node = warm(server.settings()).await;
     node.put(&key(1), 1).await.expect("put");
+    assert_eq!(read(&node, 1).await, Some(1));
+    node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_that_is_switched_off_keeps_its_connections_and_one_without_channels_loses_those_of_the_bus() {
+    let (server, documented) = (Server::start().await, documented());
+    grant(&server, &documented[0]).await;
+    let node = warm(as_the_user(server.settings())).await;
+    let acl = async |right: &str| server.command(&["ACL", "SETUSER", "edge", right]).await;
+    acl("off").await;
+    node.put(&key(1), 1).await.expect("its connections stand");
+    let refused = attempt(&tier(as_the_user(server.settings()))).await;
+    assert_eq!(
+        refused.expect_err("a new one is refused").kind(),
+        ErrorKind::Rejected
+    );
+    acl("on").await;
+    acl("resetchannels").await;
+    eventually("it hears nothing", PATIENCE, async || {
+        !node.health().await.bus_active
+    })
+    .await;
+    acl("&{test:*").await;
+    eventually("it hears again", PATIENCE, async || {
+        node.health().await.bus_active && node.put(&key(1), 2).await.is_ok()
+    })
+    .await;
     node.shutdown().await;
 }
 
@@ -101,6 +200,20 @@ async fn a_wrong_password_is_refused_and_said() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_that_may_not_be_published_stands_and_is_found_by_the_next_heartbeat() {
     let server = Server::start().await;
+    a_silent_step_is_found_in_the_log(&server, async || {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_full_server_a_gap_is_repaired_from_the_log() {
+    let server = Server::start().await;
+    a_silent_step_is_found_in_the_log(&server, async || {
+        server.command(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    })
+    .await;
+}
+
+/// A step that is not published, since its user may not, and what happens before it.
+async fn a_silent_step_is_found_in_the_log(server: &Server, before: impl AsyncFn()) {
     let rights = [
         "ACL",
         "SETUSER",
@@ -116,6 +229,7 @@ async fn a_step_that_may_not_be_published_stands_and_is_found_by_the_next_heartb
     (settings.username, settings.password) = (Some("mute".into()), Some("secret".into()));
     let listener = warm(server.settings()).await;
     listener.put(&key(1), 1).await.expect("put");
+    before().await;
     // No event follows: only the head tells that something is missing.
     let mute: Arc<dyn SharedStore> = Arc::new(tier(settings));
     let reply = mute

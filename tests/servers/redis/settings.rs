@@ -30,8 +30,7 @@ pub(crate) async fn run(command: &str, given: &[String]) -> (Ending, String) {
 }
 
 /// Enough for a node at the sentinels.
-pub(crate) const AT_SENTINEL: &str =
-    "&+switch-master +sentinel|get-master-addr-by-name +subscribe +ping +client|setname";
+pub(crate) const AT_SENTINEL: &str = "&+switch-master +sentinel|get-master-addr-by-name +subscribe";
 
 /// Makes the user that [`watched`] speaks of.
 async fn let_watch(sentinel: &Server) {
