@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// fewer.
 const FIRST: u64 = 256;
 
-/// After these, one in so many. `cargo bench -p edge-cache --bench fidelity` measures what a check costs.
-const EVERY: u64 = 16;
+/// After these, one in so many. `cargo run --release -p cache-core --example check_cost` measured a check at 0.3 µs for a value of
+/// 38 bytes, 7 µs for 741 and 870 µs for 38,501, that is 2, 7 and 18 times its encoding by bincode: one in 64 adds at most a third.
+const EVERY: u64 = 64;
 
 /// What is known of the values of one namespace.
 #[derive(Debug, Default)]
