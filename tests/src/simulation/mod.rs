@@ -18,7 +18,7 @@ mod wraps;
 
 pub use mutants::{MUTANTS, Mutant, Noticed, Trial};
 pub use recording::Recording;
-pub use run::{Trace, record, simulate};
+pub use run::{MAX_STALE, Trace, record, simulate};
 pub use scenario::{Load, Profile, Scenario, TIMING, Trouble};
 pub use shrink::shrink;
 pub use truth::{Breach, Verdict};

@@ -252,4 +252,13 @@ pub const MUTANTS: &[Mutant] = &[
         crowded(scenario);
         lacks(scenario, Rule::GapRepair);
     }),
+    without("stale since proof", Profile::Stale, |scenario| {
+        lacks(scenario, Rule::StaleSinceProof);
+    }),
+    without("memory yields", Profile::Refreshes, |scenario| {
+        lacks(scenario, Rule::MemoryYields);
+    }),
+    without("conflicts are news", Profile::Counters, |scenario| {
+        lacks(scenario, Rule::ConflictsAreNews);
+    }),
 ];

@@ -129,7 +129,7 @@ async fn live(
 }
 
 /// How long after its end, or after it was last known to be current, a value may be served under [`Load::Stale`].
-pub(super) const MAX_STALE: Duration = Duration::from_millis(800);
+pub const MAX_STALE: Duration = Duration::from_millis(800);
 
 /// Readers of each node.
 const READERS: u64 = 3;
