@@ -75,7 +75,11 @@ async fn the_last_handle_pays_what_is_owed_and_then_lets_go() {
     ends(&connections, before).await;
     let store = hub.endpoint("witness");
     let reply = store
-        .read(key.shard(), &[key.raw().clone()], cache_core::ReadFrom::Primary)
+        .read(
+            key.shard(cache_core::ShardCount::DEFAULT),
+            &[key.raw().clone()],
+            cache_core::ReadFrom::Primary,
+        )
         .await;
     assert_eq!(
         reply.expect("a store").answer,

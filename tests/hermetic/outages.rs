@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cache_core::{
     Change, EventId, Expect, Key, Namespace, NewRecord, OfflineWrites, Op, Permille, Policy, Propagation,
-    ReadFrom, SharedStore as _, Write,
+    ReadFrom, ShardCount, SharedStore as _, Write,
 };
 use cache_memory::{Cut, Faults, Hub};
 use edge_cache::{CacheError, Put, Receipt, Tier};
@@ -328,7 +328,7 @@ async fn a_half_open_bus_ends_memory_hits_with_the_lease_and_the_shared_store_an
 
 /// Overwrites a record with these bytes, as a broken client would.
 async fn vandalize(hub: &Hub, key: &Key<u64>, body: &[u8]) {
-    let (vandal, shard) = (hub.endpoint("vandal"), key.shard());
+    let (vandal, shard) = (hub.endpoint("vandal"), key.shard(ShardCount::DEFAULT));
     let reply = vandal
         .read(shard, &[key.raw().clone()], ReadFrom::Primary)
         .await
@@ -360,7 +360,11 @@ async fn a_damaged_record_is_a_counted_miss_that_the_next_load_heals() {
     let reply = fleet
         .hub
         .endpoint("reader")
-        .read(key(1).shard(), &[key(1).raw().clone()], ReadFrom::Primary)
+        .read(
+            key(1).shard(ShardCount::DEFAULT),
+            &[key(1).raw().clone()],
+            ReadFrom::Primary,
+        )
         .await;
     let good = reply.expect("read").answer.expect("live")[0]
         .clone()

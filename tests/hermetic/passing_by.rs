@@ -48,7 +48,9 @@ async fn load_anew(node: &Node, key: &Key<u64>, value: u64) {
 /// Another key of the same shard.
 fn neighbour(key: &Key<u64>) -> Key<u64> {
     let others = (1_000_u64..).map(|id| NUMBERS.key(&[("id", &id)]));
-    let mut others = others.filter(|other| other.shard() == key.shard());
+    let mut others = others.filter(|other| {
+        other.shard(cache_core::ShardCount::DEFAULT) == key.shard(cache_core::ShardCount::DEFAULT)
+    });
     others.next().expect("there are many keys")
 }
 

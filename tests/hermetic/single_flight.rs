@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use cache_core::{EventId, Namespace, Op, Permille, Policy, ReadFrom, SharedStore as _, Write};
+use cache_core::{EventId, Namespace, Op, Permille, Policy, ReadFrom, ShardCount, SharedStore as _, Write};
 use cache_memory::Faults;
 use edge_cache::{CacheError, Tier};
 use futures_util::future::{join, join_all};
@@ -208,7 +208,7 @@ async fn a_fetch_does_not_wait_for_a_right_to_fill_that_was_given_in_an_earlier_
     let vandal = fleet.hub.endpoint("vandal");
     let keys = [key.raw().clone()];
     let reply = vandal
-        .read(key.shard(), &keys, ReadFrom::Primary)
+        .read(key.shard(ShardCount::DEFAULT), &keys, ReadFrom::Primary)
         .await
         .expect("read");
     let lineage = reply.head.expect("there is a head").lineage;
@@ -220,7 +220,7 @@ async fn a_fetch_does_not_wait_for_a_right_to_fill_that_was_given_in_an_earlier_
     });
     let asked = Instant::now();
     let flush = Write {
-        shard: key.shard(),
+        shard: key.shard(ShardCount::DEFAULT),
         lineage,
         id: EventId(77),
         op: Op::Flush,

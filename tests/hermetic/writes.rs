@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use cache_core::{
-    EventId, Namespace, Op, Permille, Policy, Propagation, ReadFrom, Seq, SharedStore as _, Write,
+    EventId, Namespace, Op, Permille, Policy, Propagation, ReadFrom, Seq, ShardCount, SharedStore as _, Write,
 };
 use cache_memory::Faults;
 use edge_cache::{CacheError, Receipt, Timing};
@@ -206,7 +206,7 @@ async fn a_value_that_came_in_one_batch_with_the_flush_that_killed_it_is_not_ser
     there.get(&key).await.expect("read").expect("in memory of both");
     let third = fleet.hub.endpoint("third");
     let head = third
-        .read(key.shard(), &[], ReadFrom::Primary)
+        .read(key.shard(ShardCount::DEFAULT), &[], ReadFrom::Primary)
         .await
         .expect("read")
         .head;
@@ -217,7 +217,7 @@ async fn a_value_that_came_in_one_batch_with_the_flush_that_killed_it_is_not_ser
     });
     here.put(&key, 2).await.expect("published");
     let flush = Write {
-        shard: key.shard(),
+        shard: key.shard(ShardCount::DEFAULT),
         lineage: head.expect("there is a head").lineage,
         id: EventId(99),
         op: Op::Flush,

@@ -50,6 +50,7 @@ pub(crate) fn table(rows: &[Row]) -> Table {
         "understated",
         "G5",
         "stale at the end",
+        "not acknowledged at the end",
         "needless repairs",
         "spot checks",
         "conflicts forgotten",
@@ -79,6 +80,7 @@ pub(crate) fn table(rows: &[Row]) -> Table {
             breaches(Breach::Understated),
             breaches(Breach::FilledOver),
             breaches(Breach::NeverCaughtUp),
+            breaches(Breach::NotAcknowledged),
             breaches(Breach::NeedlessRepair),
             format!(
                 "{} of {}",

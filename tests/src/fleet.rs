@@ -42,6 +42,8 @@ pub struct FleetOptions {
     pub canaries: Option<Duration>,
     /// Is told of every effect.
     pub witness: Option<Arc<dyn Witness>>,
+    /// Lets each connection of a node keep the identity of the servers that it was told when it was made.
+    pub identities_apart: bool,
     /// Replaces the nodes' memory.
     pub local: Option<Wrap<dyn LocalStores>>,
     /// Replaces the nodes' clocks.
@@ -65,6 +67,7 @@ impl Default for FleetOptions {
             spot_checks: 1,
             canaries: None,
             witness: None,
+            identities_apart: false,
             local: None,
             clock: None,
             shared: None,
@@ -111,6 +114,9 @@ impl Fleet {
             .seed(options.seed)
             .log_len(options.log_len)
             .clock(clock.clone());
+        if options.identities_apart {
+            builder = builder.identities_apart();
+        }
         if let Some(witness) = &options.witness {
             builder = builder.witness(Arc::clone(witness));
         }

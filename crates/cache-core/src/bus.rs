@@ -8,6 +8,7 @@ use async_trait::async_trait;
 
 use crate::{
     Barrier, BusError, CacheKey, EventId, Head, Lane, Lineage, Record, Seq, ServerId, ServerTime, Shard,
+    ShardCount,
 };
 
 /// The deployment in which an event was published first, by its number: 0 is the deployment itself, on whose servers the
@@ -151,6 +152,9 @@ pub trait Inbox: Send + Sync + 'static {
 /// ```
 #[async_trait]
 pub trait EventBus: Send + Sync + 'static {
+    /// How many shards a lane of this deployment has. It does not change while the bus is used.
+    fn shards(&self) -> ShardCount;
+
     /// Subscribes to every shard of a lane. Messages flow into `inbox` until the link is dropped.
     async fn subscribe(&self, lane: Lane, inbox: Arc<dyn Inbox>) -> Result<Arc<dyn BusLink>, BusError>;
 }

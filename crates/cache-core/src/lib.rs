@@ -61,7 +61,7 @@ pub use envelope::{Envelope, EnvelopeError, Payload, open, seal};
 pub use error::{BusError, CodecError, ErrorKind, StoreError};
 pub use event::{AffectedKey, CacheEvent, EventKind, EventPriority, EventUid, NodeId};
 pub use key::{CacheKey, Param};
-pub use lane::{Lane, SHARDS_PER_LANE, Shard};
+pub use lane::{Lane, Shard, ShardCount};
 pub use local::{
     Begun, Finished, Flight, LocalLimits, LocalStore, LocalStores, LocalUsage, Replacement, Ticket,
 };

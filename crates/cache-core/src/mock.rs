@@ -12,8 +12,8 @@ use crate::{
     Adopted, Adoption, Begun, BusError, BusLink, BusMessage, CacheKey, Clock, Codec, CodecError, CodecId,
     Entropy, Entry, EventBus, FillBegun, FillCommitted, FillToken, Finished, Flight, Heads, Inbox, Lane,
     Lineage, LocalLimits, LocalStore, LocalStores, LocalUsage, Moment, NativeFormat, NewRecord, ReadFrom,
-    Record, Replacement, Replay, Reply, Seq, Shard, SharedStore, StoreDescription, StoreError, Ticket, Write,
-    Written,
+    Record, Replacement, Replay, Reply, Seq, Shard, ShardCount, SharedStore, StoreDescription, StoreError,
+    Ticket, Write, Written,
 };
 
 mock! {
@@ -56,6 +56,7 @@ mock! {
     pub EventBus {}
     #[async_trait]
     impl EventBus for EventBus {
+        fn shards(&self) -> ShardCount;
         async fn subscribe(&self, lane: Lane, inbox: Arc<dyn Inbox>) -> Result<Arc<dyn BusLink>, BusError>;
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use crate::key::MAX_NAMESPACE;
-use crate::{CacheKey, Param, Policy, Shard};
+use crate::{CacheKey, Lane, Param, Policy, Shard, ShardCount};
 
 /// A class of cached data: what it is called, what type its values have, how they live.
 ///
@@ -115,7 +115,7 @@ impl<V> Namespace<V> {
     pub fn key(&self, params: &[(&str, &Param<'_>)]) -> Key<V> {
         let raw = CacheKey::build(self.name, params);
         Key {
-            shard: Shard::of(self.policy.lane, &raw),
+            lane: self.policy.lane,
             namespace: self.name,
             raw,
             value: PhantomData,
@@ -144,7 +144,7 @@ impl<V> fmt::Debug for Namespace<V> {
 pub struct Key<V> {
     raw: CacheKey,
     namespace: &'static str,
-    shard: Shard,
+    lane: Lane,
     value: PhantomData<fn() -> V>,
 }
 
@@ -164,9 +164,14 @@ impl<V> Key<V> {
         self.namespace
     }
 
-    /// The shard that orders its changes.
-    pub const fn shard(&self) -> Shard {
-        self.shard
+    /// The lane of its namespace.
+    pub const fn lane(&self) -> Lane {
+        self.lane
+    }
+
+    /// The shard that orders its changes, where a lane has so many.
+    pub const fn shard(&self, shards: ShardCount) -> Shard {
+        shards.of(self.lane, &self.raw)
     }
 }
 
@@ -175,7 +180,7 @@ impl<V> Clone for Key<V> {
         Self {
             raw: self.raw.clone(),
             namespace: self.namespace,
-            shard: self.shard,
+            lane: self.lane,
             value: PhantomData,
         }
     }

@@ -182,8 +182,8 @@ pub struct StoreDescription {
 ///
 /// ```no_run
 /// # async fn demo(store: &dyn cache_core::SharedStore, key: cache_core::Key<u32>) -> Result<(), cache_core::StoreError> {
-/// use cache_core::ReadFrom;
-/// let reply = store.read(key.shard(), &[key.raw().clone()], ReadFrom::Any).await?;
+/// use cache_core::{ReadFrom, ShardCount};
+/// let reply = store.read(key.shard(ShardCount::DEFAULT), &[key.raw().clone()], ReadFrom::Any).await?;
 /// if let (Some(head), Some(records)) = (reply.head, reply.answer) {
 ///     println!("as of {}: {:?}", head.seq, records[0]);
 /// }

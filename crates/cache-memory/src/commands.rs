@@ -100,6 +100,15 @@ impl Hub {
         self.replace_servers(|_, _, _| {});
     }
 
+    /// Gives the history another name, as a Redis server does when its first replica attaches: nothing is lost, and no connection
+    /// ends. A node is told by its next question for the heads, or when it subscribes anew.
+    pub fn rename_history(&self) {
+        let identity = locked(&self.servers.dice).identity();
+        let _all = self.lock_all();
+        locked(&self.servers.former_names).push(self.servers.server());
+        self.servers.identity.store(identity, Ordering::Release);
+    }
+
     /// Empties every shard: records, leases, logs and heads. The servers stay the same.
     pub fn wipe(&self) {
         for (shard, mut state) in self.lock_all() {
@@ -197,13 +206,16 @@ impl Hub {
         let identity = locked(&self.servers.dice).identity();
         let mut shards = self.lock_all();
         self.servers.identity.store(identity, Ordering::Release);
+        locked(&self.servers.former_names).clear();
         for (shard, state) in &mut shards {
             replace(self, *shard, state);
         }
     }
 
     fn lock_all(&self) -> Vec<(Shard, MutexGuard<'_, ShardState>)> {
-        let shards = Lane::ALL.into_iter().flat_map(Shard::all);
+        let shards = Lane::ALL
+            .into_iter()
+            .flat_map(|lane| self.servers.count.all(lane));
         shards.map(|shard| (shard, self.servers.lock(shard))).collect()
     }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cache_core::{
     Adopted, Adoption, BusError, BusLink, CacheKey, ErrorKind, EventBus, FillBegun, FillCommitted, FillToken,
-    Inbox, Lane, Lineage, NewRecord, NodeId, Op, ReadFrom, Record, Reply, Seq, Shard, SharedStore,
-    StoreDescription, StoreError, Write, Written,
+    Inbox, Lane, Lineage, NewRecord, NodeId, Op, ReadFrom, Record, Reply, Seq, Shard, ShardCount,
+    SharedStore, StoreDescription, StoreError, Write, Written,
 };
 
 use crate::dice::Fate;
@@ -68,11 +68,12 @@ impl Endpoint {
     async fn request<T: Send + 'static>(
         &self,
         if_lost: ErrorKind,
-        run: impl FnOnce(&Servers) -> T + Send + 'static,
-    ) -> Result<T, StoreError> {
+        run: impl FnOnce(&Servers) -> Reply<T> + Send + 'static,
+    ) -> Result<Reply<T>, StoreError> {
         if self.wire.is_calm() {
-            return Ok(run(&self.servers));
+            return Ok(self.known(run(&self.servers)));
         }
+        let asked = self.wire.told.now();
         let journey = locked(&self.servers.dice).journey();
         let (servers, wire) = (Arc::downgrade(&self.servers), Arc::clone(&self.wire));
         let travels = async move {
@@ -102,7 +103,20 @@ impl Endpoint {
             }
         };
         let gone = || Err(StoreError::new(if_lost, "the servers are gone"));
-        self.servers.carry(travels).await.unwrap_or_else(gone)
+        let reply = self.servers.carry(travels).await.unwrap_or_else(gone)?;
+        if self.servers.was_called(asked) && self.wire.told.now() != asked {
+            // It may be of before or of after: there is no telling which history it belongs to.
+            return Err(StoreError::new(if_lost, "the servers got another name meanwhile"));
+        }
+        Ok(self.known(reply))
+    }
+
+    /// The reply of whom this node takes the servers for.
+    fn known<T>(&self, reply: Reply<T>) -> Reply<T> {
+        Reply {
+            server: self.servers.known_as(&self.wire.told),
+            ..reply
+        }
     }
 }
 
@@ -115,7 +129,7 @@ impl SharedStore for Endpoint {
         from: ReadFrom,
     ) -> Result<Reply<Vec<Option<Record>>>, StoreError> {
         if self.wire.is_calm() {
-            return Ok(self.servers.read(shard, keys));
+            return Ok(self.known(self.servers.read(shard, keys)));
         }
         let keys = keys.to_vec();
         let behind = match from {
@@ -184,6 +198,10 @@ impl SharedStore for Endpoint {
 
 #[async_trait]
 impl EventBus for Endpoint {
+    fn shards(&self) -> ShardCount {
+        self.servers.count
+    }
+
     async fn subscribe(&self, lane: Lane, inbox: Arc<dyn Inbox>) -> Result<Arc<dyn BusLink>, BusError> {
         let connection = self.wire.connect().await;
         self.wire.thawed().await;

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use cache_core::{Clock, NodeId, SystemClock};
+use cache_core::{Clock, NodeId, ShardCount, SystemClock};
 
 use crate::dice::Dice;
 use crate::servers::{Servers, locked};
@@ -30,7 +30,9 @@ impl Hub {
     pub fn builder() -> HubBuilder {
         HubBuilder {
             seed: 0,
+            shards: ShardCount::DEFAULT,
             log_len: 4096,
+            identities_apart: false,
             clock: None,
             witness: None,
         }
@@ -61,7 +63,9 @@ impl fmt::Debug for Hub {
 /// Settings of a [`Hub`]. Every one has a default.
 pub struct HubBuilder {
     seed: u64,
+    shards: ShardCount,
     log_len: usize,
+    identities_apart: bool,
     clock: Option<Arc<dyn Clock>>,
     witness: Option<Arc<dyn Witness>>,
 }
@@ -74,11 +78,26 @@ impl HubBuilder {
         self
     }
 
+    /// Shards of each lane. Default [`ShardCount::DEFAULT`].
+    #[must_use]
+    pub fn shards(mut self, shards: ShardCount) -> Self {
+        self.shards = shards;
+        self
+    }
+
     /// Events that each shard's log keeps. Default 4096, as in a Redis server: a node that missed no more can catch
     /// up without flushing.
     #[must_use]
     pub fn log_len(mut self, events: usize) -> Self {
         self.log_len = events;
+        self
+    }
+
+    /// Lets each connection of a node keep the identity of the servers that it was told when it was made, whatever others are told
+    /// later. A node whose connections contradict each other believes none of them for long: this is a fault for tests.
+    #[must_use]
+    pub fn identities_apart(mut self) -> Self {
+        self.identities_apart = true;
         self
     }
 
@@ -102,9 +121,11 @@ impl HubBuilder {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         Hub {
             servers: Arc::new(Servers::new(
+                self.shards,
                 clock,
                 self.witness,
                 self.log_len,
+                self.identities_apart,
                 Dice::seeded(self.seed),
             )),
         }

@@ -17,10 +17,10 @@
 //!
 //! const PRICES: Namespace<u32> = Namespace::new("prices", Policy::event_driven(Duration::from_secs(60)));
 //! let key = PRICES.key(&[("model", &"H100")]);
-//! let shard = Shard::of(Lane::Bulk, key.raw());
 //!
 //! let hub = Hub::builder().seed(7).build();
 //! let (one, two) = (hub.endpoint("one"), hub.endpoint("two"));
+//! let shard = key.shard(one.shards());
 //!
 //! // A shard's history must be started before anything is written to it.
 //! let lineage = Lineage(1);
@@ -48,6 +48,7 @@ mod endpoint;
 mod expiring;
 mod faults;
 mod hub;
+mod identity;
 mod link;
 mod script;
 mod servers;

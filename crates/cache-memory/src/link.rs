@@ -10,6 +10,7 @@ use cache_core::{BusError, BusLink, ErrorKind, Heads, Replay, Seq, Shard};
 use tokio::time::sleep;
 
 use crate::dice::Fate;
+use crate::identity::Told;
 use crate::servers::{Servers, locked};
 use crate::subscription::Subscription;
 use crate::wire::Wire;
@@ -18,14 +19,21 @@ use crate::wire::Wire;
 pub(crate) struct Link {
     servers: Arc<Servers>,
     subscription: Arc<Subscription>,
+    told: Arc<Told>,
 }
 
 impl Link {
     pub(crate) fn new(servers: Arc<Servers>, subscription: Arc<Subscription>) -> Self {
         servers.listen(&subscription);
+        let told = match servers.identities_apart {
+            true => Arc::default(),
+            false => Arc::clone(&subscription.wire.told),
+        };
+        servers.tell(&told);
         Self {
             servers,
             subscription,
+            told,
         }
     }
 
@@ -72,11 +80,34 @@ fn unavailable(why: &'static str) -> BusError {
 impl BusLink for Link {
     async fn heads(&self) -> Result<Heads, BusError> {
         let lane = self.subscription.lane;
-        self.ask(move |servers| servers.heads(lane)).await
+        let told = Arc::clone(&self.told);
+        self.ask(move |servers| {
+            let mut heads = servers.heads(lane);
+            let server = match servers.identities_apart {
+                true => servers.known_as(&told),
+                false => servers.tell(&told),
+            };
+            heads.heads.iter_mut().for_each(|of| of.server = server);
+            heads
+        })
+        .await
     }
 
     async fn replay(&self, shard: Shard, from: Seq) -> Result<Replay, BusError> {
-        self.ask(move |servers| servers.replay(shard, from)).await
+        let (told, asked) = (Arc::clone(&self.told), self.told.now());
+        let replay = self
+            .ask(move |servers| {
+                let server = servers.known_as(&told);
+                Replay {
+                    server,
+                    ..servers.replay(shard, from)
+                }
+            })
+            .await?;
+        match self.servers.was_called(asked) && self.told.now() != asked {
+            true => Err(unavailable("the servers got another name meanwhile")),
+            false => Ok(replay),
+        }
     }
 }
 

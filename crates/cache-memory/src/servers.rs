@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use cache_core::{
     Adopted, Adoption, CacheKey, Clock, FillBegun, FillCommitted, FillToken, Head, HeadOf, Heads, Lane,
-    Lineage, Moment, NewRecord, NodeId, Record, Replay, Reply, SHARDS_PER_LANE, Seq, ServerId, ServerMark,
-    ServerTime, Shard, WireEvent, Write, Written,
+    Lineage, Moment, NewRecord, NodeId, Record, Replay, Reply, Seq, ServerId, ServerMark, ServerTime, Shard,
+    ShardCount, WireEvent, Write, Written,
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -25,11 +25,16 @@ use crate::wire::Wire;
 
 /// All servers of a hub.
 pub(crate) struct Servers {
+    pub(crate) count: ShardCount,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) witness: Option<Arc<dyn Witness>>,
     pub(crate) log_len: usize,
     /// Changes only while every shard is locked.
     pub(crate) identity: AtomicU64,
+    /// Names of the servers that run now which they no longer have.
+    pub(crate) former_names: Mutex<Vec<ServerId>>,
+    /// Whether each connection keeps what it was told when it was made.
+    pub(crate) identities_apart: bool,
     pub(crate) shards: Vec<Mutex<ShardState>>,
     /// Copied on change: publishing takes a snapshot, so an inbox may drop its own link.
     listeners: [RwLock<Arc<[Arc<Subscription>]>>; Lane::ALL.len()],
@@ -43,19 +48,24 @@ pub(crate) struct Servers {
 
 impl Servers {
     pub(crate) fn new(
+        count: ShardCount,
         clock: Arc<dyn Clock>,
         witness: Option<Arc<dyn Witness>>,
         log_len: usize,
+        identities_apart: bool,
         mut dice: Dice,
     ) -> Self {
         Self {
+            count,
             clock,
             witness,
             log_len,
             identity: AtomicU64::new(dice.identity()),
+            former_names: Mutex::default(),
+            identities_apart,
             shards: Lane::ALL
                 .into_iter()
-                .flat_map(Shard::all)
+                .flat_map(|lane| count.all(lane))
                 .map(|_| Mutex::default())
                 .collect(),
             listeners: [RwLock::new(Arc::default()), RwLock::new(Arc::default())],
@@ -144,7 +154,9 @@ impl Servers {
     }
 
     pub(crate) fn heads(&self, lane: Lane) -> Heads {
-        let heads = Shard::all(lane)
+        let heads = self
+            .count
+            .all(lane)
             .map(|shard| {
                 let state = self.lock(shard);
                 HeadOf {
@@ -174,7 +186,7 @@ impl Servers {
     }
 
     pub(crate) fn lock(&self, shard: Shard) -> MutexGuard<'_, ShardState> {
-        let lane = shard.lane().index() * (usize::from(SHARDS_PER_LANE) + 1);
+        let lane = shard.lane().index() * self.count.places();
         locked(&self.shards[lane + shard.index()])
     }
 
@@ -216,7 +228,7 @@ impl Servers {
         }
     }
 
-    fn server(&self) -> ServerId {
+    pub(crate) fn server(&self) -> ServerId {
         ServerId(self.identity.load(Ordering::Acquire))
     }
 

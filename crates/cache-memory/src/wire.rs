@@ -2,14 +2,15 @@
 //!
 //! It carries nothing itself; requests and deliveries ask it whether they may pass.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use cache_core::NodeId;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::Cut;
+use crate::identity::Told;
 use crate::servers::locked;
 
 /// The wire of one node.
@@ -19,6 +20,8 @@ pub(crate) struct Wire {
     /// Whether nothing at all can go wrong: then nothing else is looked at.
     calm: AtomicBool,
     condition: Mutex<Condition>,
+    /// What its requests are judged by, and its subscriptions with them.
+    pub(crate) told: Arc<Told>,
     /// Not a `watch` channel: that one wakes who waits in a random order, and a seed could not repeat a run.
     changed: Notify,
 }
@@ -45,6 +48,7 @@ impl Wire {
             node,
             calm: AtomicBool::new(calm),
             condition: Mutex::default(),
+            told: Arc::default(),
             changed: Notify::new(),
         }
     }

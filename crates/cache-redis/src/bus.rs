@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cache_core::{
-    BusError, BusLink, ErrorKind, EventBus, Heads, Inbox, Lane, Replay, Seq, ServerTime, Shard,
+    BusError, BusLink, ErrorKind, EventBus, Heads, Inbox, Lane, Replay, Seq, ServerTime, Shard, ShardCount,
 };
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
@@ -22,6 +22,10 @@ mod receiver;
 
 #[async_trait]
 impl EventBus for RedisTier {
+    fn shards(&self) -> ShardCount {
+        self.inner.settings.shards
+    }
+
     /// Opens a connection to each master, within the connect timeout, and subscribes to the lane's channels on them. It
     /// succeeds where one master of a cluster can be reached; the shards of the others have no heads until theirs can.
     ///

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use crate::failure::{Effect, Failure};
 use crate::greeting::{Greeting, Publishing};
+use crate::identity::{Identities, Identity};
 use crate::tier::settled;
 use crate::{Address, Servers, Settings};
 
@@ -24,8 +25,8 @@ pub(crate) struct Connection {
     wire: MultiplexedConnection,
     /// As it was named to us.
     pub(crate) address: Address,
-    /// The server, as it was when the connection was made.
-    pub(crate) server: ServerId,
+    /// The server, which all connections to it agree on.
+    identity: Arc<Identity>,
     pub(crate) publishing: Publishing,
     response_timeout: Duration,
     ended: Arc<AtomicBool>,
@@ -40,10 +41,12 @@ impl Connection {
     /// its master by itself.
     pub(crate) async fn open(
         settings: &Settings,
+        identities: &Identities,
         address: &Address,
         listener: Option<Listener>,
     ) -> Result<Self, Failure> {
-        let (connection, takes_writes) = Self::greet(settings, address, listener).await?;
+        let (connection, greeting) = Self::greet(settings, identities, address, listener).await?;
+        let takes_writes = greeting.takes_writes;
         if !takes_writes && !matches!(settings.servers, Servers::Cluster(_)) {
             return Err(Failure::new(
                 ErrorKind::Unavailable,
@@ -60,22 +63,24 @@ impl Connection {
     /// It is given an identity that no master has: a replica may be led to another history without losing a connection, so
     /// that its head alone must prove which one it holds.
     pub(crate) async fn open_for_reads(settings: &Settings, address: &Address) -> Result<Self, Failure> {
-        let (mut connection, _takes_writes) = Self::greet(settings, address, None).await?;
+        // What is learned here counts for no other connection.
+        let (mut connection, greeting) = Self::greet(settings, &Identities::default(), address, None).await?;
         if matches!(settings.servers, Servers::Cluster(_)) {
             let answer = connection
                 .request(&redis::cmd("READONLY"), Effect::None, "connecting to a replica")
                 .await;
             settled(&connection, answer)?;
         }
-        connection.server = ServerId(!connection.server.0);
+        connection.identity = Identity::new(!greeting.run, greeting.history);
         Ok(connection)
     }
 
     async fn greet(
         settings: &Settings,
+        identities: &Identities,
         address: &Address,
         listener: Option<Listener>,
-    ) -> Result<(Self, bool), Failure> {
+    ) -> Result<(Self, Greeting), Failure> {
         let what = format!("connecting to {address}");
         let refused = |error| Failure::of(error, Effect::None, &what);
         let ended = Arc::new(AtomicBool::new(false));
@@ -93,13 +98,13 @@ impl Connection {
         let connection = Self {
             wire,
             address: address.clone(),
-            server: greeting.server,
+            identity: identities.of(greeting.run, greeting.history, address),
             publishing: greeting.publishing,
             response_timeout: settings.response_timeout,
             ended,
             answers: AtomicU64::new(0),
         };
-        Ok((connection, greeting.takes_writes))
+        Ok((connection, greeting))
     }
 
     /// Sends a request and waits for its answer, at most for the response timeout.
@@ -161,6 +166,26 @@ impl Connection {
         let mut wire = self.wire.clone();
         let answers = wire.req_packed_commands(commands, 0, commands.len());
         self.within(Effect::None, what, answers).await
+    }
+
+    /// The server, as far as is known now: to be compared with [`Connection::still`] when the answer has come.
+    pub(crate) fn server(&self) -> ServerId {
+        self.identity.now()
+    }
+
+    /// The server that answered a question of the time when it was `asked`. An answer across a change of its identity may be
+    /// of before it or after it, so that nothing can be judged by it: what has no effect is asked again.
+    pub(crate) fn still(&self, asked: ServerId, effect: Effect, what: &str) -> Result<ServerId, Failure> {
+        match self.server() == asked {
+            true => Ok(asked),
+            false => Err(Failure::renamed(effect, what)),
+        }
+    }
+
+    /// The server has told which replication history it is in: who told that.
+    pub(crate) fn tells(&self, history: u64, what: &str) -> Result<ServerId, Failure> {
+        let told = self.identity.tells(history, &self.address);
+        told.ok_or_else(|| Failure::renamed(Effect::None, what))
     }
 
     /// Whether it has ended, as far as is known.
@@ -270,7 +295,7 @@ impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Connection")
             .field("address", &self.address)
-            .field("server", &self.server)
+            .field("server", &self.server())
             .field("ended", &self.has_ended())
             .finish_non_exhaustive()
     }

@@ -17,6 +17,8 @@ pub(crate) struct Failure {
     pub(crate) fatal: bool,
     /// What stands between the settings and the server, where that is known.
     pub(crate) obstacle: Option<Obstacle>,
+    /// Whether there is an answer, which cannot be judged: see [`Failure::renamed`].
+    pub(crate) renamed: bool,
     source: Option<RedisError>,
 }
 
@@ -47,6 +49,7 @@ impl Failure {
             message: message.into(),
             fatal: false,
             obstacle: None,
+            renamed: false,
             source: None,
         }
     }
@@ -71,8 +74,16 @@ impl Failure {
 
     /// What lies in the server is a head of another release, or none at all.
     pub(crate) fn unreadable_head(why: Unreadable, what: &str) -> Self {
-        let Unreadable::Format(found) = why else {
-            return Self::corrupt(what);
+        let found = match why {
+            Unreadable::Format(found) => found,
+            Unreadable::Damaged => return Self::corrupt(what),
+            Unreadable::Closed(shards) => {
+                let message = format!(
+                    "{what}: the deployment has {shards} shards in each lane now, and this node was started for another number: \
+                     start it with `shards` (of a node, redis.shards) set to {shards}. Nothing was changed"
+                );
+                return Self::new(ErrorKind::Incompatible, message);
+            }
         };
         let right = match found > HEAD_FORMAT {
             true => "upgrade this node to the release that wrote it",
@@ -92,6 +103,16 @@ impl Failure {
     /// No answer came in time.
     pub(crate) fn late(effect: Effect, what: &str) -> Self {
         Self::new(unanswered(effect), format!("{what}: no answer in time"))
+    }
+
+    /// The server got another identity between a question and its answer.
+    pub(crate) fn renamed(effect: Effect, what: &str) -> Self {
+        let mut failure = Self::new(
+            unanswered(effect),
+            format!("{what}: the server's replication id changed meanwhile"),
+        );
+        failure.renamed = true;
+        failure
     }
 
     /// Whether the server only lacks the script.
@@ -139,6 +160,7 @@ impl Failure {
             message: format!("{what}: {error}"),
             fatal,
             obstacle: None,
+            renamed: false,
             source: Some(error),
         };
         match obstacle {

@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn in_a_cluster_every_shard_has_commands_of_its_own() {
-        let shards: Vec<_> = Shard::all(Lane::Bulk).take(2).collect();
+        let shards: Vec<_> = cache_core::ShardCount::DEFAULT.all(Lane::Bulk).take(2).collect();
         let asks = vec![
             of(shards[0], 2),
             of(shards[1], 3),

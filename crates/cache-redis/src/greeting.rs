@@ -1,8 +1,8 @@
 //! What is said first on every connection: our name, and who the server is.
 //!
-//! A server is known by what changes when its history may: its run and its replication history, not by its address.
+//! A server is known by what changes when its history may: its run and its replication history, not by its address. What a
+//! connection counts by later is in `identity`.
 
-use cache_core::ServerId;
 use redis::aio::{ConnectionLike as _, MultiplexedConnection};
 use redis::{RedisError, RedisResult, Value};
 
@@ -36,7 +36,10 @@ impl Publishing {
 /// What a server said about itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Greeting {
-    pub(crate) server: ServerId,
+    /// The process.
+    pub(crate) run: u64,
+    /// The replication history it is in.
+    pub(crate) history: u64,
     pub(crate) takes_writes: bool,
     /// Whether it is one of a cluster; `None` when it does not say.
     pub(crate) clustered: Option<bool>,
@@ -61,13 +64,9 @@ impl Greeting {
             tracing::debug!(%refused, "the server does not take our name, and is used without");
         }
         let (server, replication) = (text(&server)?, text(&replication)?);
-        let identity = |info, name| {
-            identity(field(info, name)?).ok_or_else(|| unreadable("INFO tells identities of 40 digits", name))
-        };
-        let run = identity(&server, "run_id")?;
-        let history = identity(&replication, "master_replid")?;
         Ok(Self {
-            server: ServerId(run ^ history.rotate_left(32)),
+            run: identity(&server, "run_id")?,
+            history: identity(&replication, HISTORY)?,
             clustered: clustered(&server),
             takes_writes: field(&replication, "role")? == "master",
             publishing: publishing(commands, &server),
@@ -81,9 +80,15 @@ fn clustered(server: &str) -> Option<bool> {
     mode.ok().map(|mode| mode == "cluster")
 }
 
-/// The first 64 bits: both are random, and two servers need only differ.
-fn identity(digits: &str) -> Option<u64> {
-    u64::from_str_radix(digits.get(..16)?, 16).ok()
+/// The field of `INFO replication` that names the replication history.
+pub(crate) const HISTORY: &str = "master_replid";
+
+/// The first 64 bits of an identity: each is random, and two need only differ.
+pub(crate) fn identity(info: &str, name: &str) -> RedisResult<u64> {
+    let digits = field(info, name)?.get(..16);
+    digits
+        .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+        .ok_or_else(|| unreadable("INFO tells identities of 40 digits", name))
 }
 
 /// Whether the server has both commands of sharded channels. Where it does not tell, its version does.

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use cache_core::{EventId, Head, Lineage, Record, Seq, ServerMark, ServerTime};
 
 use crate::bytes::Bytes;
+use crate::deployment::CLOSED;
 
 /// The format of heads that this release reads and writes. A head of another one is left alone.
 pub(crate) const HEAD_FORMAT: u8 = 2;
@@ -38,8 +39,21 @@ pub(crate) const HEAD_BYTES: usize = 41;
 pub(crate) enum Unreadable {
     /// Of another release, which says its format.
     Format(u8),
+    /// Of a shard that was given up with its deployment's number of shards, which is this one now.
+    Closed(u16),
     /// Cut short or overwritten.
     Damaged,
+}
+
+impl Unreadable {
+    /// What bytes are that do not begin as a head of this format.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        match *bytes {
+            [CLOSED, high, low, ..] => Self::Closed(u16::from_be_bytes([high, low])),
+            [format, ..] => Self::Format(format),
+            [] => Self::Damaged,
+        }
+    }
 }
 
 /// Unpacks a head as it lies in the server.
@@ -58,12 +72,10 @@ pub(crate) fn unpack_head(bytes: &[u8]) -> Result<Head, Unreadable> {
 
 /// Unpacks a head without its tail, as scripts tell it.
 pub(crate) fn unpack_told_head(bytes: &[u8]) -> Result<Head, Unreadable> {
-    let mut bytes = Bytes::new(bytes);
-    match bytes.byte() {
-        Some(HEAD_FORMAT) => {}
-        Some(format) => return Err(Unreadable::Format(format)),
-        None => return Err(Unreadable::Damaged),
+    if bytes.first() != Some(&HEAD_FORMAT) {
+        return Err(Unreadable::of(bytes));
     }
+    let mut bytes = Bytes::new(&bytes[1..]);
     let mut number = || bytes.number().ok_or(Unreadable::Damaged);
     let (lineage, id) = (Lineage(number()?), EventId(number()?));
     let (seq, floor) = (Seq(number()?), Seq(number()?));

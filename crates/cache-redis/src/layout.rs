@@ -4,15 +4,24 @@
 
 use std::collections::HashMap;
 
-use cache_core::{BarrierKind, CacheKey, Lane, Shard};
+use cache_core::{BarrierKind, CacheKey, Lane, Shard, ShardCount};
 
 use crate::slots::slot_of;
 
 /// The names of all shards under one prefix.
 #[derive(Debug)]
 pub(crate) struct Layout {
+    count: ShardCount,
+    pub(crate) deployment: DeploymentName,
     shards: [Vec<Names>; 2],
     channels: HashMap<Vec<u8>, Shard>,
+}
+
+/// Where the deployment's number of shards is kept. It is of no shard, and so in a slot of its own.
+#[derive(Debug)]
+pub(crate) struct DeploymentName {
+    pub(crate) name: Vec<u8>,
+    pub(crate) slot: u16,
 }
 
 /// The names of one shard.
@@ -29,8 +38,9 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    fn new(prefix: &str, database: u16, shard: Shard) -> Self {
-        let inside = format!("{prefix}:{shard}");
+    fn new(prefix: &str, database: u16, count: ShardCount, shard: Shard) -> Self {
+        // With the number: shards of two numbers hold different keys, and share nothing.
+        let inside = format!("{prefix}:{count}:{shard}");
         let tag = format!("{{{inside}}}");
         Self {
             slot: slot_of(&inside),
@@ -48,6 +58,14 @@ impl Names {
         }
     }
 
+    /// What has no end of life and is named without a key: the head first.
+    pub(crate) fn lasting(&self) -> Vec<&Vec<u8>> {
+        [&self.head, &self.stream]
+            .into_iter()
+            .chain(&self.barriers)
+            .collect()
+    }
+
     pub(crate) fn record(&self, key: &CacheKey) -> Vec<u8> {
         self.name(":v:", key)
     }
@@ -63,19 +81,40 @@ impl Names {
 }
 
 impl Layout {
-    pub(crate) fn new(prefix: &str, database: u16) -> Self {
+    pub(crate) fn new(prefix: &str, database: u16, count: ShardCount) -> Self {
         let names = |lane| {
-            Shard::all(lane)
-                .map(|shard| Names::new(prefix, database, shard))
+            count
+                .all(lane)
+                .map(|shard| Names::new(prefix, database, count, shard))
                 .collect::<Vec<_>>()
         };
         let shards = Lane::ALL.map(names);
         let channels = Lane::ALL
             .into_iter()
-            .flat_map(Shard::all)
+            .flat_map(|lane| count.all(lane))
             .map(|shard| (shards[shard.lane().index()][shard.index()].channel.clone(), shard))
             .collect();
-        Self { shards, channels }
+        let inside = format!("{prefix}:layout");
+        let deployment = DeploymentName {
+            slot: slot_of(&inside),
+            name: format!("{{{inside}}}").into_bytes(),
+        };
+        Self {
+            count,
+            deployment,
+            shards,
+            channels,
+        }
+    }
+
+    pub(crate) const fn shards(&self) -> ShardCount {
+        self.count
+    }
+
+    /// The names of every shard, with its lane.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (Lane, &Names)> {
+        let of = |lane: Lane| self.shards[lane.index()].iter().map(move |names| (lane, names));
+        Lane::ALL.into_iter().flat_map(of)
     }
 
     pub(crate) fn of(&self, shard: Shard) -> &Names {
@@ -93,12 +132,12 @@ mod tests {
 
     #[test]
     fn everything_of_a_shard_has_one_hash_tag_and_no_name_is_used_twice() {
-        let layout = Layout::new("market", 0);
+        let layout = Layout::new("market", 0, ShardCount::DEFAULT);
         let key = CacheKey::from_wire("gpu:id=1");
         let mut all = std::collections::HashSet::new();
-        for shard in Lane::ALL.into_iter().flat_map(Shard::all) {
+        for shard in Lane::ALL.into_iter().flat_map(|lane| layout.shards().all(lane)) {
             let names = layout.of(shard);
-            let tag = format!("{{market:{shard}}}:").into_bytes();
+            let tag = format!("{{market:{}:{shard}}}:", layout.shards()).into_bytes();
             for name in [
                 names.head.clone(),
                 names.stream.clone(),
@@ -117,7 +156,10 @@ mod tests {
 
     #[test]
     fn a_channel_names_its_shard_and_databases_have_channels_of_their_own() {
-        let (zero, one) = (Layout::new("market", 0), Layout::new("market", 1));
+        let (zero, one) = (
+            Layout::new("market", 0, ShardCount::DEFAULT),
+            Layout::new("market", 1, ShardCount::DEFAULT),
+        );
         let shard = Shard::barriers(Lane::Critical);
         assert_eq!(zero.shard_of_channel(&zero.of(shard).channel), Some(shard));
         assert_eq!(zero.shard_of_channel(&one.of(shard).channel), None);

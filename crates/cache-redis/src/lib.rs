@@ -19,7 +19,8 @@
 //!
 //! # What lies in the server
 //!
-//! All of a shard is under one hash tag, `{prefix:lane:shard}`, and so in one slot of a cluster:
+//! How many shards a lane has is kept under `{prefix:layout}`, three bytes that never end. All of a shard is under one hash tag,
+//! `{prefix:count:lane:shard}`, and so in one slot of a cluster:
 //!
 //! | name | what | ends |
 //! | --- | --- | --- |
@@ -38,11 +39,13 @@ mod bus;
 mod bytes;
 mod check;
 mod connection;
+mod deployment;
 mod event;
 mod failure;
 mod gathering;
 mod greeting;
 mod head;
+mod identity;
 mod layout;
 mod line;
 mod masters;
@@ -64,6 +67,7 @@ pub mod wire;
 
 pub use address::Address;
 pub use check::{Finding, Report};
+pub use deployment::Resharded;
 pub use obstacle::Obstacle;
 pub use servers::{Sentinel, Servers};
 pub use settings::{Settings, SettingsError};

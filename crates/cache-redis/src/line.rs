@@ -12,12 +12,14 @@ use tokio::time::Instant;
 use crate::Settings;
 use crate::connection::Connection;
 use crate::failure::Failure;
+use crate::identity::Identities;
 use crate::place::Place;
 
 /// A line to one place.
 pub(crate) struct Line {
     place: Place,
     settings: Arc<Settings>,
+    identities: Arc<Identities>,
     entropy: Arc<dyn Entropy>,
     state: Mutex<State>,
     /// Held by the one who connects; dropping its future lets the next one try.
@@ -33,10 +35,16 @@ struct State {
 }
 
 impl Line {
-    pub(crate) fn new(place: Place, settings: Arc<Settings>, entropy: Arc<dyn Entropy>) -> Self {
+    pub(crate) fn new(
+        place: Place,
+        settings: Arc<Settings>,
+        identities: Arc<Identities>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
         Self {
             place,
             settings,
+            identities,
             entropy,
             state: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
@@ -60,7 +68,7 @@ impl Line {
         if let Some(known) = self.known() {
             return known;
         }
-        match self.place.connect(&self.settings, None).await {
+        match self.place.connect(&self.settings, &self.identities, None).await {
             Ok(connection) => {
                 let connection = Arc::new(connection);
                 *self.locked() = State {

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::connection::Connection;
 use crate::failure::{Effect, Failure};
+use crate::identity::Identities;
 use crate::line::Line;
 use crate::place::Place;
 use crate::replicas::Replicas;
@@ -49,9 +50,14 @@ impl Master {
 }
 
 impl Masters {
-    pub(crate) fn new(settings: &Arc<Settings>, entropy: &Arc<dyn Entropy>) -> Self {
+    pub(crate) fn new(
+        settings: &Arc<Settings>,
+        identities: &Arc<Identities>,
+        entropy: &Arc<dyn Entropy>,
+    ) -> Self {
         let lines = Lines {
             settings: Arc::clone(settings),
+            identities: Arc::clone(identities),
             entropy: Arc::clone(entropy),
         };
         match &settings.servers {
@@ -133,6 +139,7 @@ impl Masters {
 /// Makes lines.
 struct Lines {
     settings: Arc<Settings>,
+    identities: Arc<Identities>,
     entropy: Arc<dyn Entropy>,
 }
 
@@ -142,6 +149,7 @@ impl Lines {
             Line::new(
                 place.clone(),
                 Arc::clone(&self.settings),
+                Arc::clone(&self.identities),
                 Arc::clone(&self.entropy),
             )
         };

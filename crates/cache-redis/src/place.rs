@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use crate::connection::{Connection, Listener};
 use crate::failure::Failure;
+use crate::identity::Identities;
 use crate::sentinel::master;
 use crate::servers::Sentinel;
 use crate::{Address, Settings};
@@ -29,14 +30,15 @@ impl Place {
     pub(crate) async fn connect(
         &self,
         settings: &Settings,
+        identities: &Identities,
         listener: Option<Listener>,
     ) -> Result<Connection, Failure> {
         let opened = async {
             match self {
-                Self::At(address) => Connection::open(settings, address, listener).await,
+                Self::At(address) => Connection::open(settings, identities, address, listener).await,
                 Self::Watched(sentinel) => {
                     let address = master(settings, sentinel).await?;
-                    Connection::open(settings, &address, listener).await
+                    Connection::open(settings, identities, &address, listener).await
                 }
                 Self::Replica(address) => Connection::open_for_reads(settings, address).await,
             }

@@ -61,6 +61,7 @@ impl RedisTier {
     }
 
     async fn ask_replica(&self, shard: Shard, command: &Cmd, what: &str) -> Option<(ServerId, Value)> {
+        self.admitted(shard.lane()).await.ok()?;
         let masters = &self.inner.masters;
         // A map that cannot be looked at is the master's failure to tell.
         let master = masters.of(self.names(shard).slot).await.ok()?;
@@ -85,7 +86,7 @@ impl RedisTier {
             Ok(answer) => match settled(&connection, answer) {
                 Ok(answer) => {
                     replica.is_well();
-                    return Some((connection.server, answer));
+                    return Some((connection.server(), answer));
                 }
                 Err(failure) => failure,
             },
@@ -214,6 +215,7 @@ impl Replicas {
             Line::new(
                 Place::Replica(address.clone()),
                 Arc::clone(&self.settings),
+                Arc::default(),
                 Arc::clone(&self.entropy),
             )
         };

@@ -48,6 +48,7 @@ pub(crate) struct Scripts {
     pub(crate) barriers: Script,
     pub(crate) replay: Script,
     pub(crate) rights: Script,
+    pub(crate) reshard: Script,
 }
 
 impl Scripts {
@@ -75,6 +76,7 @@ impl Scripts {
             )),
             replay: Script::new(include_str!("script/replay.lua")),
             rights: Script::new(include_str!("script/rights.lua")),
+            reshard: Script::new(include_str!("script/reshard.lua")),
         }
     }
 }

@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use cache_core::ShardCount;
+
 use crate::Address;
 
 /// The servers of a tier. All of them are reached with the same user, password and encryption; Sentinel with its own.
@@ -43,6 +45,19 @@ pub struct Sentinel {
 }
 
 impl Servers {
+    /// Shards of a lane, unless told otherwise, where one server takes all writes.
+    pub const ONE_SERVERS_SHARDS: ShardCount = ShardCount::DEFAULT;
+    /// The same in a cluster: masters get shares of a lane that differ by a shard or two up to some twenty of them.
+    pub const CLUSTER_SHARDS: ShardCount = ShardCount::DEFAULT;
+
+    /// How many shards a lane has on such servers, unless told otherwise.
+    pub const fn shards(&self) -> ShardCount {
+        match self {
+            Self::Single(_) | Self::Sentinel(_) => Self::ONE_SERVERS_SHARDS,
+            Self::Cluster(_) => Self::CLUSTER_SHARDS,
+        }
+    }
+
     /// Every problem, each beginning with its setting.
     pub(crate) fn problems(&self) -> Vec<String> {
         let addresses = |setting: &str, addresses: &[Address]| -> Vec<String> {

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use cache_core::ShardCount;
+
 use crate::servers::Servers;
 use crate::tls::Tls;
 use crate::{Address, url};
@@ -37,6 +39,10 @@ pub struct Settings {
     /// round trips, and a read may then lack what was published within the lease. Switch it on where reads of the shared tier are
     /// more than the masters can bear.
     pub read_replicas: bool,
+    /// Shards of each lane: the same on every node of the deployment, whose first node decides. A node of another number is refused
+    /// ([`RedisTier::join`](crate::RedisTier::join)); [`RedisTier::reshard`](crate::RedisTier::reshard) changes it. Default
+    /// [`Servers::shards`].
+    pub shards: ShardCount,
     /// Number of the database. Default 0, and 0 in a cluster. Channels carry it too, so that two databases do not hear each
     /// other.
     pub database: u16,
@@ -75,6 +81,7 @@ impl Settings {
     /// These servers, without password, and everything else as documented on the fields.
     pub fn of(servers: Servers) -> Self {
         Self {
+            shards: servers.shards(),
             servers,
             reached_at: BTreeMap::new(),
             tls: None,
@@ -196,6 +203,7 @@ impl fmt::Debug for Settings {
             .field("reached_at", &self.reached_at)
             .field("tls", &self.tls)
             .field("read_replicas", &self.read_replicas)
+            .field("shards", &self.shards)
             .field("database", &self.database)
             .field("username", &self.username)
             .field("password", &self.password.as_ref().map(|_| "***"))

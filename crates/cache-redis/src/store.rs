@@ -190,6 +190,10 @@ impl SharedStore for RedisTier {
 
     async fn adopt(&self, adoption: Adoption) -> Result<Reply<Adopted>, StoreError> {
         const WHAT: &str = "adopting a shard";
+        if adoption.from.is_none() {
+            // Where there is no head, there may be no number of shards any more, or another one.
+            self.admitted_anew(adoption.shard.lane()).await?;
+        }
         let connection = self.connection(adoption.shard).await?;
         let names = self.names(adoption.shard);
         let mut keys = vec![names.head.clone(), names.stream.clone()];
@@ -320,10 +324,7 @@ impl Verdict {
             return Ok((Self::Refused, None, rest));
         }
         if *code == b'F' {
-            let format = rest
-                .first()
-                .map_or(Unreadable::Damaged, |format| Unreadable::Format(*format));
-            return Err(Failure::unreadable_head(format, what));
+            return Err(Failure::unreadable_head(Unreadable::of(rest), what));
         }
         let (head, rest) = rest.split_at_checked(HEAD_BYTES).ok_or_else(corrupt)?;
         let head = unpack_told_head(head).map_err(|_damaged| corrupt())?;

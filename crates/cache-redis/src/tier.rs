@@ -10,8 +10,10 @@ use redis::{Cmd, Value};
 use tokio::time::{Instant, sleep};
 
 use crate::connection::Connection;
+use crate::deployment::Deployment;
 use crate::failure::{Effect, Failure, Redirect};
 use crate::gathering::Gatherings;
+use crate::identity::Identities;
 use crate::layout::{Layout, Names};
 use crate::masters::Masters;
 use crate::script::{Script, Scripts};
@@ -56,6 +58,8 @@ pub(crate) struct Inner {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) gatherings: [Gatherings; Lane::ALL.len()],
     pub(crate) masters: Masters,
+    pub(crate) deployment: Deployment,
+    pub(crate) identities: Arc<Identities>,
 }
 
 impl RedisTier {
@@ -83,14 +87,17 @@ impl RedisTier {
     ) -> Result<Self, SettingsError> {
         settings.check()?;
         let settings = Arc::new(settings);
+        let identities = Arc::default();
         Ok(Self {
             inner: Arc::new(Inner {
-                layout: Arc::new(Layout::new(&settings.prefix, settings.database)),
+                layout: Arc::new(Layout::new(&settings.prefix, settings.database, settings.shards)),
                 scripts: Scripts::new(),
-                masters: Masters::new(&settings, &entropy),
+                masters: Masters::new(&settings, &identities, &entropy),
+                deployment: Deployment::default(),
                 clock,
                 entropy,
                 gatherings: Default::default(),
+                identities,
                 settings,
             }),
         })
@@ -105,15 +112,28 @@ impl RedisTier {
         self.inner.layout.of(shard)
     }
 
-    /// A connection to the master of a shard. One that cannot be reached may have been replaced: then its successor is
-    /// tried at once.
+    fn route(&self, shard: Shard) -> Route {
+        Route {
+            slot: self.names(shard).slot,
+            lane: shard.lane(),
+        }
+    }
+
+    /// A connection to the master of a shard, once this node is admitted to the deployment.
     pub(crate) async fn connection(&self, shard: Shard) -> Result<Arc<Connection>, Failure> {
-        let (masters, slot) = (&self.inner.masters, self.names(shard).slot);
+        self.admitted(shard.lane()).await?;
+        self.connection_at(self.route(shard)).await
+    }
+
+    /// A connection to the master of a slot. One that cannot be reached may have been replaced: then its successor is tried at
+    /// once.
+    pub(crate) async fn connection_at(&self, route: Route) -> Result<Arc<Connection>, Failure> {
+        let (masters, Route { slot, lane }) = (&self.inner.masters, route);
         let master = masters.of(slot).await?;
-        match master.connection(shard.lane()).await {
+        match master.connection(lane).await {
             Err(_) if masters.are_many() => {
                 masters.doubt();
-                masters.of(slot).await?.connection(shard.lane()).await
+                masters.of(slot).await?.connection(lane).await
             }
             answer => answer,
         }
@@ -127,13 +147,24 @@ impl RedisTier {
         command: &Cmd,
         what: &str,
     ) -> Result<(ServerId, Value), Failure> {
+        self.admitted(shard.lane()).await?;
+        self.read_at(self.route(shard), command, what).await
+    }
+
+    /// The same of a slot, admitted or not.
+    pub(crate) async fn read_at(
+        &self,
+        route: Route,
+        command: &Cmd,
+        what: &str,
+    ) -> Result<(ServerId, Value), Failure> {
         let request = Request::Read(command);
         match self
-            .follow(shard, self.connection(shard).await?, &request, what)
+            .follow(route, self.connection_at(route).await?, &request, what)
             .await
         {
             Err(failure) if failure.is_broken_connection() => {
-                self.follow(shard, self.connection(shard).await?, &request, what)
+                self.follow(route, self.connection_at(route).await?, &request, what)
                     .await
             }
             answer => answer,
@@ -155,7 +186,7 @@ impl RedisTier {
             keys,
             arguments,
         };
-        match self.follow(shard, connection, &call, what).await? {
+        match self.follow(self.route(shard), connection, &call, what).await? {
             (server, Value::BulkString(bytes)) => Ok((server, bytes)),
             _ => Err(Failure::corrupt(what)),
         }
@@ -165,18 +196,25 @@ impl RedisTier {
     /// twice.
     async fn follow(
         &self,
-        shard: Shard,
+        route: Route,
         mut connection: Arc<Connection>,
         request: &Request<'_>,
         what: &str,
     ) -> Result<(ServerId, Value), Failure> {
-        let (inner, slot, lane) = (&self.inner, self.names(shard).slot, shard.lane());
+        let (inner, Route { slot, lane }) = (&self.inner, route);
         let deadline = Instant::now() + inner.settings.response_timeout;
         let mut manner = Manner::Usual;
         loop {
+            let asked = connection.server();
             let answer = request.send(&connection, manner, what).await;
             let failure = match settled(&connection, answer) {
-                Ok(answer) => return Ok((connection.server, answer)),
+                Ok(answer) => match connection.still(asked, request.effect(), what) {
+                    Ok(server) => return Ok((server, answer)),
+                    Err(renamed) if renamed.kind == ErrorKind::Unavailable && Instant::now() < deadline => {
+                        continue;
+                    }
+                    Err(renamed) => return Err(renamed),
+                },
                 Err(failure) => failure,
             };
             let redirect = failure.redirect(&connection.address);
@@ -194,11 +232,18 @@ impl RedisTier {
                 Some(Redirect::Ask(to)) => (inner.masters.at(&to).connection(lane).await?, Manner::Asking),
                 Some(Redirect::Later) | None => {
                     sleep(inner.settings.first_pause).await;
-                    (self.connection(shard).await?, Manner::Usual)
+                    (self.connection_at(route).await?, Manner::Usual)
                 }
             };
         }
     }
+}
+
+/// Where a request goes: to the master of a slot, on the connection of a lane.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Route {
+    pub(crate) slot: u16,
+    pub(crate) lane: Lane,
 }
 
 /// What is sent to the master of a shard.
@@ -220,6 +265,13 @@ enum Manner {
 }
 
 impl Request<'_> {
+    const fn effect(&self) -> Effect {
+        match self {
+            Self::Read(_) => Effect::None,
+            Self::Script { .. } => Effect::Some,
+        }
+    }
+
     async fn send(&self, connection: &Connection, manner: Manner, what: &str) -> Result<Value, Failure> {
         match self {
             Self::Read(command) => manner.send(connection, command, Effect::None, what).await,

@@ -48,6 +48,7 @@ pub(crate) fn settings(url: &str) -> Result<Settings, SettingsError> {
         "" => one(&user, hosts, path)?,
         "-cluster" => Settings {
             servers: Servers::Cluster(addresses()?),
+            shards: Servers::CLUSTER_SHARDS,
             ..one(&user, "cluster", path)?
         },
         "-sentinel" => {

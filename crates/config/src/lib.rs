@@ -84,5 +84,5 @@ pub use sources::Sources;
 pub use table::{PresetValue, Setting};
 pub use values::{
     AvailabilityZone, CacheTier, Database, Datacenter, FilePath, Host, Hours, MasterName, NetworkTier,
-    NodeId, Preset, Rack, Refused, Region, RegionDistances, Sentinels, Switch, TtlMultiplier, User,
+    NodeId, Preset, Rack, Refused, Region, RegionDistances, Sentinels, Shards, Switch, TtlMultiplier, User,
 };

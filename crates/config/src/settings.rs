@@ -14,7 +14,7 @@ use crate::secret::Secret;
 use crate::table::settings;
 use crate::values::{
     AvailabilityZone, CacheTier, Database, Datacenter, FilePath, Host, Hours, MasterName, NetworkTier,
-    NodeId, Preset, Rack, Region, RegionDistances, Sentinels, Switch, TtlMultiplier, User,
+    NodeId, Preset, Rack, Region, RegionDistances, Sentinels, Shards, Switch, TtlMultiplier, User,
 };
 
 settings! {
@@ -84,6 +84,10 @@ settings! {
         /// answer that a replica cannot give takes two round trips, and a read may lack what was published within the
         /// lease. Switch it on where reads are more than the masters can bear.
         read_replicas: Switch = "off";
+        /// Shards of each lane, the same on every node of a deployment, whose first node decides; one with another number refuses to
+        /// start. Without it 64 on one server, behind Sentinel as well, and 64 in a cluster. More shards lose less by a flush, fewer
+        /// make batches of reads and heartbeats smaller. `edge-node reshard` changes it, and empties the cache.
+        shards: Option<Shards> = "";
     }
 
     /// Who this node is and where it stands.

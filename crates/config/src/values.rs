@@ -14,7 +14,7 @@ pub use choices::{CacheTier, NetworkTier, Preset, Switch};
 pub use names::{
     AvailabilityZone, Datacenter, FilePath, Host, MasterName, NodeId, Rack, Region, RegionDistances, User,
 };
-pub use numbers::{Database, Hours, TtlMultiplier};
+pub use numbers::{Database, Hours, Shards, TtlMultiplier};
 pub use sentinels::Sentinels;
 
 use crate::secret::Secrecy;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use cache_core::mock::{MockBusLink, MockEventBus, MockLocalStore, MockLocalStores, MockSharedStore};
 use cache_core::{
     Begun, BusLink, EventId, FillBegun, FillCommitted, Finished, Head, HeadOf, Heads, Lineage, LocalStore,
-    Namespace, Policy, Record, Reply, Seq, ServerId, ServerTime, Shard, Ticket,
+    Namespace, Policy, Record, Reply, Seq, ServerId, ServerTime, ShardCount, Ticket,
 };
 use edge_cache::{EdgeCache, Ports, Tier};
 
@@ -105,10 +105,11 @@ fn shared_store() -> MockSharedStore {
 /// A bus that delivers nothing and always answers its heartbeat.
 fn bus() -> MockEventBus {
     let mut bus = MockEventBus::new();
+    bus.expect_shards().return_const(ShardCount::DEFAULT);
     bus.expect_subscribe().times(2).returning(|lane, _inbox| {
         let mut link = MockBusLink::new();
         link.expect_heads().returning(move || {
-            let heads = Shard::all(lane).map(|shard| HeadOf {
+            let heads = ShardCount::DEFAULT.all(lane).map(|shard| HeadOf {
                 shard,
                 server: SERVER,
                 head: Some(HEAD),

@@ -106,7 +106,7 @@ impl EdgeCacheBuilder {
 
     /// Lets this node write a canary into every shard that often: an event about nothing, by which every node tells how old
     /// its view is ([`Stats::canary_age`](crate::Stats)). One node of a deployment is enough. Default: none, since it costs the shared
-    /// store 130 writes each time.
+    /// store a write for every shard each time: 130, where a lane has 64.
     #[must_use]
     pub const fn canaries(mut self, every: Duration) -> Self {
         self.canaries = Some(every);
@@ -227,6 +227,7 @@ impl EdgeCacheBuilder {
             namespaces: self.namespaces,
             ports: self.ports.clone(),
         });
+        let shards = self.ports.bus.shards();
         let lanes = Lane::ALL.map(|lane| {
             let (clock, replica) = (
                 Arc::clone(&self.ports.clock),
@@ -234,6 +235,7 @@ impl EdgeCacheBuilder {
             );
             Arc::new(Coherence::with_rules(
                 lane,
+                shards,
                 self.timing,
                 clock,
                 replica,
@@ -245,6 +247,7 @@ impl EdgeCacheBuilder {
             ports: self.ports,
             memory,
             lanes,
+            shards,
             dispatcher,
             outbox: std::sync::Mutex::new(self.outbox),
             owed: 0.into(),

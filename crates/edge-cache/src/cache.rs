@@ -110,15 +110,20 @@ impl EdgeCache {
     #[inline(always)]
     pub fn peek<V: CacheValue>(&self, key: &Key<V>) -> Result<Option<Fetched<V>>, CacheError> {
         let namespace = self.namespace(key)?;
-        Ok(match self.engine.look(namespace, key.raw(), key.shard()) {
-            Look::Hit(answer) => answer.fetched(),
-            // Taken apart in every arm, or the answer would be kept in memory to be dropped as a whole.
-            Look::Stale(_expired) => None,
-            Look::Miss => {
-                check_key(key.raw())?;
-                None
-            }
-        })
+        Ok(
+            match self
+                .engine
+                .look(namespace, key.raw(), key.shard(self.engine.shards))
+            {
+                Look::Hit(answer) => answer.fetched(),
+                // Taken apart in every arm, or the answer would be kept in memory to be dropped as a whole.
+                Look::Stale(_expired) => None,
+                Look::Miss => {
+                    check_key(key.raw())?;
+                    None
+                }
+            },
+        )
     }
 
     /// The value from memory or the shared store; `None` when neither has it.
@@ -223,7 +228,8 @@ impl EdgeCache {
     pub async fn invalidate<V: CacheValue>(&self, key: &Key<V>) -> Result<Receipt, CacheError> {
         self.namespace(key)?;
         check_key(key.raw())?;
-        self.engine.invalidate(key.shard(), vec![key.raw().clone()]).await
+        let shard = key.shard(self.engine.shards);
+        self.engine.invalidate(shard, vec![key.raw().clone()]).await
     }
 
     /// Drops every value that carries the tag, in constant time.
@@ -354,7 +360,8 @@ impl EdgeCache {
     ) -> Result<Option<Fetched<V>>, CacheError> {
         let namespace = self.namespace(key)?;
         let look = if options.l1.reads() {
-            self.engine.look(namespace, key.raw(), key.shard())
+            self.engine
+                .look(namespace, key.raw(), key.shard(self.engine.shards))
         } else {
             Look::Miss
         };
@@ -409,7 +416,7 @@ impl EdgeCache {
         Ok(Call {
             namespace: index.unwrap_or_default(),
             key: key.raw().clone(),
-            shard: key.shard(),
+            shard: key.shard(self.engine.shards),
             policy,
             options,
             loader,

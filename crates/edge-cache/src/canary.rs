@@ -26,7 +26,7 @@ impl Engine {
                 () = self.stop.cancelled() => return,
                 _at = rounds.tick() => {}
             }
-            let shards = Lane::ALL.into_iter().flat_map(Shard::all);
+            let shards = Lane::ALL.into_iter().flat_map(|lane| self.shards.all(lane));
             let round = stream::iter(shards).for_each_concurrent(AT_ONCE, |shard| self.write_canary(shard));
             tokio::select! {
                 biased;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cache_core::{CacheKey, Moment, NodeId, Shard, StoreDescription};
+use cache_core::{CacheKey, Moment, NodeId, Shard, ShardCount, StoreDescription};
 use event_bus::{Coherence, Dispatcher, Outbox, Rule, Source};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,7 @@ pub(crate) struct Engine {
     pub(crate) ports: Ports,
     pub(crate) memory: Arc<Memory>,
     pub(crate) lanes: [Arc<Coherence>; 2],
+    pub(crate) shards: ShardCount,
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) outbox: Mutex<Outbox>,
     /// How much the outbox holds: the hit path looks no further while this is zero.

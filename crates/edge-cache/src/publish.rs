@@ -29,7 +29,7 @@ impl Engine {
         self.invalidate_touched(&mut event).await?;
         let bytes = serde_json::to_vec(&event).map_err(|error| CacheError::rejected(error.to_string()))?;
         let resource = EVENTS.key(&[("resource", &event.resource)]);
-        let shard = Shard::of(event.priority.lane(), resource.raw());
+        let shard = self.shards.of(event.priority.lane(), resource.raw());
         let Acknowledged { position, .. } = self.write(shard, Op::Announce(bytes.into())).await?;
         self.published.fetch_add(1, Ordering::Relaxed);
         Ok(Receipt::published(position, None))
@@ -45,7 +45,7 @@ impl Engine {
         for affected in event.keys.iter().filter(|affected| affected.version == Seq::ZERO) {
             let namespace = self.touched(affected.key.namespace())?;
             by_shard
-                .entry(Shard::of(namespace.policy.lane, &affected.key))
+                .entry(self.shards.of(namespace.policy.lane, &affected.key))
                 .or_default()
                 .push(affected.key.clone());
         }

@@ -49,6 +49,11 @@ pub enum Command {
     /// Nodes that still use it drop what they hold in memory and begin anew. Values end with their lives; until then nobody
     /// reads them.
     Forget(Box<ForgetArgs>),
+    /// Gives a deployment the number of shards of the settings (redis.shards)
+    ///
+    /// It empties the cache. Nodes that run with the old number drop what they hold in memory, write nothing more, answer from their
+    /// sources, and say why, until they are started with the new number. After a failure, the same command finishes what was begun.
+    Reshard(Box<ReshardArgs>),
     /// Brings a database for bookings to this program's schema
     ///
     /// Nothing else ever changes a schema: a node whose database is of another version refuses to start and names this
@@ -95,6 +100,20 @@ pub struct ForgetArgs {
     #[arg(long, value_name = "PREFIX")]
     pub prefix: String,
     /// Removes it; without this, it is only said what would be removed
+    #[arg(long)]
+    pub yes: bool,
+    /// The settings.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+}
+
+/// What follows `edge-node reshard`.
+#[derive(Debug, Args)]
+pub struct ReshardArgs {
+    /// The deployment: what it owns in the servers begins with this
+    #[arg(long, value_name = "PREFIX")]
+    pub prefix: String,
+    /// Changes it; without this, it is only said what would happen
     #[arg(long)]
     pub yes: bool,
     /// The settings.

@@ -5,6 +5,7 @@
 //!
 //! * `edge-node config --show` prints the settings in force and where each comes from.
 //! * `edge-node check` reports on the Redis servers of the settings; `owned` and `forget` list and remove what a deployment owns.
+//! * `edge-node reshard` gives a deployment another number of shards, and empties it.
 //! * `edge-node migrate --store postgres://...` makes the schema that bookings are kept in; nothing else does.
 //! * `edge-node demo` runs a fleet of nodes on the embedded backend or on Redis, books and cancels GPUs while every node answers
 //!   queries, and proves from the outside that no answer was staler than the bound and no GPU was booked twice.
@@ -84,6 +85,7 @@ pub fn end(
         Command::Check(args) => answered(out, err, servers::check(&args, environment)),
         Command::Owned(args) => answered(out, err, servers::owned(&args, environment)),
         Command::Forget(args) => answered(out, err, servers::forget(&args, environment)),
+        Command::Reshard(args) => answered(out, err, servers::reshard(&args, environment)),
         Command::Migrate(args) => match stores::migrate(&args) {
             Ok(done) => told(out, &done, Ending::Well),
             Err(problem) => told(err, &format!("{problem}\n"), Ending::Refused),

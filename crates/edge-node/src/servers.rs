@@ -5,12 +5,12 @@
 use std::ffi::OsString;
 
 use cache_core::StoreError;
-use cache_redis::{Obstacle, Owned, RedisTier, Report};
+use cache_redis::{Obstacle, Owned, RedisTier, Report, Resharded};
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 
 use crate::Ending;
-use crate::cli::{ForgetArgs, ServersArgs, SettingsArgs};
+use crate::cli::{ForgetArgs, ReshardArgs, ServersArgs, SettingsArgs};
 use crate::settings::load;
 use crate::shared_tier::redis_settings;
 
@@ -70,6 +70,35 @@ pub(crate) fn forget(
     }
     on_runtime(&tier, tier.forget())?;
     Ok((format!("removed {count} shards of {prefix}\n"), Ending::Well))
+}
+
+/// Gives a deployment the number of shards of the settings, if that was confirmed.
+///
+/// # Errors
+/// As [`check`], when it was not confirmed, and when somebody else changes the number at the same time.
+pub(crate) fn reshard(
+    args: &ReshardArgs,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Answer {
+    let tier = tier(&args.settings, &args.prefix, environment)?;
+    let (prefix, to) = (&args.prefix, tier.settings().shards);
+    let from = on_runtime(&tier, tier.deployed_shards())?;
+    if let Some(from) = from.filter(|from| *from != to && !args.yes) {
+        return Err(format!(
+            "{prefix} has {from} shards in each lane at {}; with {to} it would begin empty, and nodes that were started for {from} \
+             would answer from their sources until they are started for {to}; nothing was changed: add --yes",
+            tier.settings().servers
+        ));
+    }
+    let Resharded { from, to } = on_runtime(&tier, tier.reshard())?;
+    let said = match from {
+        None => format!("{prefix} begins with {to} shards in each lane\n"),
+        Some(from) if from == to => format!("{prefix} has {to} shards in each lane\n"),
+        Some(from) => format!(
+            "{prefix} has {to} shards in each lane instead of {from}, and is empty: start its nodes with {to}\n"
+        ),
+    };
+    Ok((said, Ending::Well))
 }
 
 fn tier(

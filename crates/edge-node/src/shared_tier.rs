@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use cache_core::Lane;
+use cache_core::{Lane, ShardCount};
 use cache_redis::{Address, Sentinel, Servers, Settings, Tls};
 use config::{FilePath, Redis, Secret};
 
@@ -46,6 +46,9 @@ pub fn redis_settings(settings: &config::Settings, prefix: &str) -> Result<Setti
     tier.username = redis.user.as_ref().map(|user| user.as_str().to_owned());
     tier.password = revealed(password);
     tier.read_replicas = redis.read_replicas.is_on();
+    if let Some(shards) = redis.shards.and_then(|shards| ShardCount::new(shards.get())) {
+        tier.shards = shards;
+    }
     tier.connect_timeout = redis.socket_connect_timeout.min(LONGEST);
     tier.response_timeout = redis.socket_timeout.min(LONGEST);
     if redis.ssl.is_on() {
@@ -176,6 +179,7 @@ mod tests {
             "redis.db=3",
             "redis.password=open sesame",
             "redis.ssl=on",
+            "redis.shards=256",
             "redis.socket_timeout=300ms",
         ])
         .expect("servers");
@@ -184,6 +188,7 @@ mod tests {
             Servers::Single(Address::new("cache.internal", 6380))
         );
         assert_eq!((settings.database, settings.prefix.as_str()), (3, "market"));
+        assert_eq!(settings.shards.count(), 256);
         assert_eq!(settings.password.as_deref(), Some("open sesame"));
         assert_eq!(settings.tls, Some(Tls::default()));
         assert_eq!(settings.response_timeout, Duration::from_millis(300));
@@ -207,6 +212,7 @@ mod tests {
         let settings = mapped(&[&cluster[..], &both].concat()).expect("servers");
         assert_eq!(settings.password.as_deref(), Some("two"));
         assert_eq!(settings.tls, None);
+        assert_eq!(settings.shards, Servers::CLUSTER_SHARDS, "unless told otherwise");
     }
 
     #[test]

@@ -66,7 +66,7 @@ mod tests {
     fn pauses_double_for_each_shard_by_itself_until_it_is_answered() {
         let millis = Duration::from_millis;
         let mut backoff = Backoff::new(millis(20), millis(1_000));
-        let shards: Vec<_> = Shard::all(Lane::Bulk).take(2).collect();
+        let shards: Vec<_> = cache_core::ShardCount::DEFAULT.all(Lane::Bulk).take(2).collect();
         for whole in [20, 40, 80, 160, 320, 640, 1_000, 1_000] {
             assert_eq!(backoff.pause(shards[0]), Pause(millis(whole)));
             backoff.refused(shards[0]);

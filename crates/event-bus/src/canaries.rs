@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use cache_core::{CacheKey, Key, Moment, Namespace, Policy, SHARDS_PER_LANE, Shard};
+use cache_core::{CacheKey, Key, Moment, Namespace, Policy, Shard, ShardCount};
 
 /// Nothing is ever stored under it.
 const CANARIES: Namespace<()> =
@@ -30,16 +30,14 @@ pub(crate) struct Canaries {
     last: Vec<AtomicU64>,
 }
 
-impl Default for Canaries {
-    fn default() -> Self {
+impl Canaries {
+    pub(crate) fn of(shards: ShardCount) -> Self {
         Self {
             first: AtomicU64::new(0),
-            last: (0..=SHARDS_PER_LANE).map(|_| AtomicU64::new(0)).collect(),
+            last: (0..shards.places()).map(|_| AtomicU64::new(0)).collect(),
         }
     }
-}
 
-impl Canaries {
     pub(crate) fn came(&self, shard: Shard, now: Moment) {
         let now = now.as_nanos();
         let _ = self
@@ -70,12 +68,12 @@ mod tests {
 
     #[test]
     fn the_age_is_that_of_the_shard_that_has_waited_longest() {
-        let canaries = Canaries::default();
+        let canaries = Canaries::of(ShardCount::DEFAULT);
         assert_eq!(canaries.age(at(5)), None);
-        for shard in Shard::all(Lane::Bulk) {
+        for shard in ShardCount::DEFAULT.all(Lane::Bulk) {
             canaries.came(shard, at(6));
         }
-        for shard in Shard::all(Lane::Bulk).skip(1) {
+        for shard in ShardCount::DEFAULT.all(Lane::Bulk).skip(1) {
             canaries.came(shard, at(7));
         }
         assert_eq!(canaries.age(at(8)), Some(Duration::from_secs(2)));
@@ -83,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_shard_that_never_had_one_counts_from_the_first_of_all() {
-        let canaries = Canaries::default();
+        let canaries = Canaries::of(ShardCount::DEFAULT);
         let shard = Shard::barriers(Lane::Bulk);
         canaries.came(shard, at(6));
         canaries.came(shard, at(9));

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cache_core::{
     Barrier, BarrierStamp, CacheEvent, CacheKey, Clock, Entry, Head, Heads, Lane, Lineage, Moment, ReadFrom,
-    Record, Replay, SHARDS_PER_LANE, Seq, ServerId, ServerTime, Shard, Version, WireEvent,
+    Record, Replay, Seq, ServerId, ServerTime, Shard, ShardCount, Version, WireEvent,
 };
 use tokio::sync::Notify;
 
@@ -93,6 +93,7 @@ pub(crate) enum Chore {
 /// One lane of one node: which of its entries may be served, and what its replies are worth.
 pub struct Coherence {
     lane: Lane,
+    count: ShardCount,
     timing: Timing,
     rules: Rules,
     clock: Arc<dyn Clock>,
@@ -129,27 +130,30 @@ impl Coherence {
     /// A lane that has seen nothing yet.
     pub fn new(
         lane: Lane,
+        shards: ShardCount,
         timing: Timing,
         clock: Arc<dyn Clock>,
         replica: Arc<dyn Replica>,
         dispatcher: Arc<Dispatcher>,
     ) -> Self {
-        Self::with_rules(lane, timing, clock, replica, dispatcher, Rules::default())
+        Self::with_rules(lane, shards, timing, clock, replica, dispatcher, Rules::default())
     }
 
     /// A lane under other rules.
     pub fn with_rules(
         lane: Lane,
+        shards: ShardCount,
         timing: Timing,
         clock: Arc<dyn Clock>,
         replica: Arc<dyn Replica>,
         dispatcher: Arc<Dispatcher>,
         rules: Rules,
     ) -> Self {
-        let count = usize::from(SHARDS_PER_LANE) + 1;
+        let count = shards.places();
         let follower = || Follower::new(timing.lease, timing.deadline).with_rules(rules);
         Self {
             lane,
+            count: shards,
             timing,
             rules,
             clock,
@@ -165,8 +169,8 @@ impl Coherence {
             progress: Notify::new(),
             moved: Notify::new(),
             last_event: AtomicU64::new(0),
-            checks: Mutex::default(),
-            canaries: Canaries::default(),
+            checks: Mutex::new(SpotChecks::of(shards)),
+            canaries: Canaries::of(shards),
             contact: contact::Contact::default(),
             queued: AtomicUsize::new(0),
             connected: AtomicBool::new(false),
@@ -177,6 +181,11 @@ impl Coherence {
     /// The lane.
     pub const fn lane(&self) -> Lane {
         self.lane
+    }
+
+    /// Its shards, the one of the barriers first.
+    pub fn shards(&self) -> impl Iterator<Item = Shard> + Clone {
+        self.count.all(self.lane)
     }
 
     /// The rules it is under.
@@ -206,7 +215,7 @@ impl Coherence {
     #[inline]
     pub fn lease(&self, shard: Shard) -> Moment {
         let own = self.views[shard.index()].lease.load(Ordering::Acquire);
-        let barriers = self.views[usize::from(SHARDS_PER_LANE)]
+        let barriers = self.views[Shard::barriers(self.lane).index()]
             .lease
             .load(Ordering::Acquire);
         Moment::from_nanos(own.min(barriers))
@@ -329,8 +338,10 @@ impl Coherence {
     /// Waits until every shard of the lane is followed and under a lease, or `limit` has passed; tells which it was. Followed
     /// alone is not enough: after an outage, a shard is followed before memory may answer for it. Cancel-safe.
     pub async fn ready(&self, limit: Duration) -> bool {
-        let holds =
-            || Shard::all(self.lane).all(|shard| self.follower(shard).is_live() && self.leased(shard));
+        let holds = || {
+            self.shards()
+                .all(|shard| self.follower(shard).is_live() && self.leased(shard))
+        };
         self.until(limit, || holds().then_some(true)).await
     }
 
@@ -359,7 +370,7 @@ impl Coherence {
     /// What happened in all shards so far.
     pub fn tally(&self) -> Tally {
         let mut sum = Tally::default();
-        for shard in Shard::all(self.lane) {
+        for shard in self.shards() {
             let follower = self.follower(shard);
             let tally = follower.tally();
             sum.applied += tally.applied;
@@ -369,6 +380,7 @@ impl Coherence {
             sum.flushes += tally.flushes;
             sum.forks += tally.forks;
             sum.lineages += tally.lineages;
+            sum.servers += tally.servers;
         }
         sum
     }
@@ -445,9 +457,7 @@ impl Coherence {
     }
 
     pub(crate) fn ask_all(&self) -> Asked {
-        Shard::all(self.lane)
-            .map(|shard| (shard, self.probe(shard)))
-            .collect()
+        self.shards().map(|shard| (shard, self.probe(shard))).collect()
     }
 
     pub(crate) fn replayed(&self, shard: Shard, probe: &Probe, replay: Replay) {
@@ -461,7 +471,7 @@ impl Coherence {
     /// Following broke down in a way that nobody foresaw: nothing that was applied is trusted, and subscribers are told.
     pub(crate) fn broke_down(&self) {
         self.connected.store(false, Ordering::Relaxed);
-        Shard::all(self.lane).for_each(|shard| self.on_lagged(shard));
+        self.shards().for_each(|shard| self.on_lagged(shard));
         self.dispatcher.missed();
     }
 
@@ -474,7 +484,7 @@ impl Coherence {
     }
 
     pub(crate) fn resubscribed(&self) {
-        for shard in Shard::all(self.lane) {
+        for shard in self.shards() {
             self.follower(shard).resubscribed();
         }
     }

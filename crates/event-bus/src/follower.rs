@@ -393,6 +393,7 @@ impl Follower {
 
     fn other_server(&mut self, server: ServerId, head: Head, out: &mut Vec<Effect>) -> Verdict {
         self.server = server;
+        self.tally.servers += 1;
         // Answers of the old server are void; entries stay until the chain says otherwise.
         self.era += 1;
         self.pending.clear();

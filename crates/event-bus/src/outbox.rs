@@ -39,8 +39,9 @@ struct Owed {
 /// const N: Namespace<u32> = Namespace::new("n", Policy::event_driven(Duration::from_secs(1)));
 /// let mut outbox = Outbox::default();
 /// let key = N.key(&[("id", &1)]);
-/// outbox.owe_key(key.shard(), key.raw().clone());
-/// assert!(outbox.owes(key.shard(), key.raw()));
+/// let shard = key.shard(cache_core::ShardCount::DEFAULT);
+/// outbox.owe_key(shard, key.raw().clone());
+/// assert!(outbox.owes(shard, key.raw()));
 /// let debt = outbox.next(16).expect("something is owed");
 /// outbox.paid(&debt);
 /// assert!(outbox.is_empty());
@@ -289,7 +290,7 @@ impl Debt {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cache_core::{Key, Lane, Namespace, Policy, Tag};
+    use cache_core::{Key, Lane, Namespace, Policy, ShardCount, Tag};
     use std::time::Duration;
 
     const N: Namespace<u32> = Namespace::new("n", Policy::event_driven(Duration::from_secs(1)));
@@ -302,24 +303,24 @@ mod tests {
     fn a_million_invalidations_stay_within_the_bound_and_none_is_forgotten() {
         let mut outbox = Outbox::default();
         for id in 0..1_000_000 {
-            outbox.owe_key(key(id).shard(), key(id).raw().clone());
+            outbox.owe_key(key(id).shard(ShardCount::DEFAULT), key(id).raw().clone());
             assert!(outbox.len() <= OUTBOX_KEYS + 65);
         }
         assert!(outbox.collapses() > 0);
         for id in (0..1_000_000).step_by(997) {
-            assert!(outbox.owes(key(id).shard(), key(id).raw()));
+            assert!(outbox.owes(key(id).shard(ShardCount::DEFAULT), key(id).raw()));
         }
     }
 
     #[test]
     fn the_latest_debt_of_a_key_counts_once_and_survives_the_payment_of_an_earlier_one() {
         let mut outbox = Outbox::default();
-        outbox.owe_key(key(1).shard(), key(1).raw().clone());
+        outbox.owe_key(key(1).shard(ShardCount::DEFAULT), key(1).raw().clone());
         let earlier = outbox.next(10).expect("owed");
-        outbox.owe_key(key(1).shard(), key(1).raw().clone());
+        outbox.owe_key(key(1).shard(ShardCount::DEFAULT), key(1).raw().clone());
         assert_eq!(outbox.len(), 1);
         outbox.paid(&earlier);
-        assert!(outbox.owes(key(1).shard(), key(1).raw()));
+        assert!(outbox.owes(key(1).shard(ShardCount::DEFAULT), key(1).raw()));
         let later = outbox.next(10).expect("still owed");
         outbox.paid(&later);
         assert!(outbox.is_empty());
@@ -330,16 +331,20 @@ mod tests {
         let (mut outbox, tag) = (Outbox::default(), Barrier::Tag(Tag::new("a")));
         let (mine, lane) = (key(1), Shard::barriers(Lane::Bulk));
         let waits = |outbox: &Outbox, ticket| {
-            outbox.owes_until(ticket, (mine.shard(), mine.raw()), (lane, &[tag.key()]))
+            outbox.owes_until(
+                ticket,
+                (mine.shard(ShardCount::DEFAULT), mine.raw()),
+                (lane, &[tag.key()]),
+            )
         };
-        outbox.owe_key(key(2).shard(), key(2).raw().clone());
+        outbox.owe_key(key(2).shard(ShardCount::DEFAULT), key(2).raw().clone());
         outbox.owe_barrier(lane, Barrier::Tag(Tag::new("b")));
         assert!(!waits(&outbox, outbox.newest()));
         outbox.owe_barrier(lane, tag.clone());
         let older = outbox.newest();
         assert!(waits(&outbox, older));
         assert!(!waits(&outbox, older - 1), "it came later than the write");
-        outbox.owe_key(mine.shard(), mine.raw().clone());
+        outbox.owe_key(mine.shard(ShardCount::DEFAULT), mine.raw().clone());
         assert!(waits(&outbox, outbox.newest()));
     }
 
@@ -347,15 +352,16 @@ mod tests {
     fn a_debt_that_is_renewed_or_collapses_holds_a_value_up_as_long_as_it_did_before() {
         let mut outbox = Outbox::default();
         let (mine, lane) = (key(1), Shard::barriers(Lane::Bulk));
-        let waits =
-            |outbox: &Outbox, ticket| outbox.owes_until(ticket, (mine.shard(), mine.raw()), (lane, &[]));
-        outbox.owe_key(mine.shard(), mine.raw().clone());
+        let waits = |outbox: &Outbox, ticket| {
+            outbox.owes_until(ticket, (mine.shard(ShardCount::DEFAULT), mine.raw()), (lane, &[]))
+        };
+        outbox.owe_key(mine.shard(ShardCount::DEFAULT), mine.raw().clone());
         let first = outbox.newest();
-        outbox.owe_key(mine.shard(), mine.raw().clone());
+        outbox.owe_key(mine.shard(ShardCount::DEFAULT), mine.raw().clone());
         assert!(waits(&outbox, first), "renewed");
-        outbox.owe_shard(mine.shard());
+        outbox.owe_shard(mine.shard(ShardCount::DEFAULT));
         assert!(waits(&outbox, first), "collapsed");
-        outbox.owe_shard(mine.shard());
+        outbox.owe_shard(mine.shard(ShardCount::DEFAULT));
         assert!(waits(&outbox, first), "collapsed and renewed");
     }
 

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use cache_core::{
-    CacheKey, EventId, EventOp, Head, LogEntry, Moment, Replay, SHARDS_PER_LANE, Seq, Shard, Version,
+    CacheKey, EventId, EventOp, Head, LogEntry, Moment, Replay, Seq, Shard, ShardCount, Version,
 };
 
 /// Hits that may wait for their check. While they do, no more are taken.
@@ -84,14 +84,14 @@ enum Finding {
 ///
 /// ```
 /// use std::time::Duration;
-/// use cache_core::{CacheKey, EventId, EventOp, ChangedKey, Head, Lane, Lineage, LogEntry, Moment, RegionId, Replay, Seq, ServerId, ServerMark, Shard, Version};
+/// use cache_core::{CacheKey, EventId, EventOp, ChangedKey, Head, Lane, Lineage, LogEntry, Moment, RegionId, Replay, Seq, ServerId, ServerMark, ShardCount, Version};
 /// use event_bus::{Served, SpotChecks};
 ///
 /// let (key, at) = (CacheKey::from_wire("price:id=1"), |seconds: u64| Moment::from_nanos(seconds * 1_000_000_000));
-/// let shard = Shard::of(Lane::Bulk, &key);
+/// let shard = ShardCount::DEFAULT.of(Lane::Bulk, &key);
 /// let head = Head { lineage: Lineage(1), seq: Seq(5), id: EventId(50), floor: Seq(0), mark: ServerMark(0) };
 ///
-/// let mut checks = SpotChecks::default();
+/// let mut checks = SpotChecks::of(ShardCount::DEFAULT);
 /// checks.saw_head(shard, at(1), &head);
 /// // Served at 3 s, said to be current at 2 s, and not touched since event 4: but event 5 was known at 1 s.
 /// checks.served(Served {
@@ -111,17 +111,16 @@ pub struct SpotChecks {
     tally: SpotCheckTally,
 }
 
-impl Default for SpotChecks {
-    fn default() -> Self {
+impl SpotChecks {
+    /// None yet, of a lane that has so many shards.
+    pub fn of(shards: ShardCount) -> Self {
         Self {
-            heads: vec![VecDeque::new(); usize::from(SHARDS_PER_LANE) + 1],
+            heads: vec![VecDeque::new(); shards.places()],
             waiting: VecDeque::new(),
             tally: SpotCheckTally::default(),
         }
     }
-}
 
-impl SpotChecks {
     /// The server that takes the shard's writes answered with this head, and the answer was here at `received`: whatever
     /// it counts had been published before.
     pub fn saw_head(&mut self, shard: Shard, received: Moment, head: &Head) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cache_core::{
     BarrierStamp, CacheKey, CodecId, Entry, EntryValue, Envelope, Lane, Moment, Namespace, Payload, Policy,
-    SchemaFingerprint, Seq, Shard, Tag, Version, seal,
+    SchemaFingerprint, Seq, Shard, ShardCount, Tag, Version, seal,
 };
 
 /// A namespace of the bulk lane, of numbers that live a minute.
@@ -22,7 +22,8 @@ pub const CRITICAL: Namespace<u64> = Namespace::new(
 
 /// The first `count` shards of a lane that hold keys.
 pub fn shards_in(lane: Lane, count: usize) -> Vec<Shard> {
-    Shard::all(lane)
+    ShardCount::DEFAULT
+        .all(lane)
         .filter(|shard| !shard.holds_barriers())
         .take(count)
         .collect()
@@ -40,7 +41,7 @@ pub fn keys_in(shard: Shard, count: usize) -> Vec<CacheKey> {
     };
     (0_u64..)
         .map(|id| namespace.key(&[("id", &id)]))
-        .filter(|key| key.shard() == shard)
+        .filter(|key| key.shard(ShardCount::DEFAULT) == shard)
         .take(count)
         .map(|key| key.raw().clone())
         .collect()
@@ -170,7 +171,10 @@ mod tests {
     fn keys_of_a_shard_are_different_and_all_in_that_shard() {
         let shard = shards_in(Lane::Critical, 3)[2];
         let keys = keys_in(shard, 5);
-        assert!(keys.iter().all(|key| Shard::of(Lane::Critical, key) == shard));
+        assert!(
+            keys.iter()
+                .all(|key| ShardCount::DEFAULT.of(Lane::Critical, key) == shard)
+        );
         let distinct: std::collections::HashSet<_> = keys.iter().collect();
         assert_eq!(distinct.len(), 5);
     }

@@ -13,12 +13,12 @@ use redis::Value;
 use redis::aio::MultiplexedConnection;
 use testkit::Scribe;
 
-use crate::nodes::{NONE, key, read, warm};
+use crate::nodes::{NONE, SHARDS, key, read, warm};
 use crate::server::Server;
 
 /// The sorted set of a lane's barriers of one kind.
 fn set(lane: Lane, kind: u8) -> String {
-    format!("{{test:{}}}:b:{kind}", Shard::barriers(lane))
+    format!("{{test:{SHARDS}:{}}}:b:{kind}", Shard::barriers(lane))
 }
 
 async fn delete_barriers(server: &Server) {
@@ -229,9 +229,11 @@ async fn look_at(connection: &mut MultiplexedConnection, ids: u64) -> u64 {
     let mut asked = redis::pipe();
     for id in 0..ids {
         let key = key(id);
-        asked
-            .cmd("GET")
-            .arg(format!("{{test:{}}}:v:{}", key.shard(), key.as_str()));
+        asked.cmd("GET").arg(format!(
+            "{{test:{SHARDS}:{}}}:v:{}",
+            key.shard(SHARDS),
+            key.as_str()
+        ));
     }
     let found: Vec<Value> = asked.query_async(connection).await.expect("answers");
     found.iter().filter(|found| **found != Value::Nil).count() as u64

@@ -11,7 +11,7 @@ use cache_redis::{Address, Servers, Settings};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use crate::nodes::{PATIENCE, eventually};
+use crate::nodes::{PATIENCE, SHARDS, eventually};
 use crate::proxy::Proxy;
 use crate::server::Server;
 
@@ -131,6 +131,7 @@ impl Cluster {
             .iter()
             .map(|server| Address::new(&server.inside, 6379));
         let mut settings = Settings::of(Servers::Cluster(addresses[..2].to_vec())).with_prefix("test");
+        settings.shards = SHARDS;
         settings.reached_at = inside.zip(addresses).collect::<BTreeMap<_, _>>();
         settings
     }

@@ -5,11 +5,11 @@
 use edge_node::Ending;
 
 use crate::cluster::Cluster;
-use crate::nodes::{eventually, key, read, warm};
+use crate::nodes::{eventually, key, read, shard, warm};
 use crate::server::Server;
 
 /// Runs the program with the settings that reach a server.
-async fn run(server: &Server, words: &[&str]) -> (Ending, String) {
+pub(crate) async fn run(server: &Server, words: &[&str]) -> (Ending, String) {
     let (host, port) = (server.host.clone(), server.port.to_string());
     let settings = ["--redis-host", &host, "--redis-port", &port, "--redis-db", "0"];
     run_with(&[words, &settings].concat()).await
@@ -116,7 +116,7 @@ async fn what_a_deployment_owns_is_listed_and_removed_when_that_is_confirmed() {
     node.put(&key(1), 1).await.expect("put");
     let (ending, said) = run(&server, &["owned", "--prefix", "test"]).await;
     assert_eq!(ending, Ending::Well, "{said}");
-    assert!(said.contains(&key(1).shard().to_string()), "{said}");
+    assert!(said.contains(&shard(1).to_string()), "{said}");
     let (_, said) = run(&server, &["owned", "--prefix", "other"]).await;
     assert!(said.contains("nothing there has the prefix other"), "{said}");
     node.shutdown().await;
@@ -125,7 +125,7 @@ async fn what_a_deployment_owns_is_listed_and_removed_when_that_is_confirmed() {
     assert!(said.contains("130 shards") && said.contains("--yes"), "{said}");
     let (_, said) = run(&server, &["owned", "--prefix", "test"]).await;
     assert!(
-        said.contains(&key(1).shard().to_string()),
+        said.contains(&shard(1).to_string()),
         "nothing was removed: {said}"
     );
     let (ending, said) = run(&server, &["forget", "--prefix", "test", "--yes"]).await;

@@ -120,7 +120,10 @@ impl Place {
             store: Arc::new(tier.clone()),
             bus: Arc::new(tier),
             trim: Some(Box::new(move |shard, before| {
-                let (settings, stream) = (settings.clone(), format!("{{{prefix}:{shard}}}:e"));
+                let (settings, stream) = (
+                    settings.clone(),
+                    format!("{{{prefix}:{}:{shard}}}:e", settings.shards),
+                );
                 let cluster = cluster.clone();
                 Box::pin(async move {
                     let mut connection = match &cluster {

@@ -8,7 +8,7 @@ use cache_core::{ErrorKind, Lane, ReadFrom, Shard, SharedStore as _};
 use cache_redis::{RedisTier, Settings};
 use tokio::time::Instant;
 
-use crate::nodes::{PATIENCE, Pair, cold, eventually, key, read, through, warm};
+use crate::nodes::{PATIENCE, Pair, cold, eventually, key, read, shard, through, warm};
 use crate::proxy::{Kind, Passage, Proxy};
 use crate::server::Server;
 
@@ -235,7 +235,7 @@ async fn what_a_prefix_owns_is_listed_and_removed_without_a_search() {
     assert_eq!(owned.len(), 130, "both lanes' shards and barriers");
     let logged = owned
         .iter()
-        .find(|owned| owned.shard == key(1).shard())
+        .find(|owned| owned.shard == shard(1))
         .expect("the key's shard")
         .logged;
     assert!(logged >= 2, "its beginning and the write: {logged}");

@@ -9,7 +9,7 @@ use cache_redis::{RedisTier, Settings, Tls};
 use edge_node::Ending;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-use crate::nodes::{PATIENCE, eventually, key, read, warm};
+use crate::nodes::{PATIENCE, eventually, key, read, shard, warm};
 use crate::sentinel::{Scene, both_share, both_work, none_is_stale, watches};
 use crate::server::Server;
 use crate::settings;
@@ -211,7 +211,7 @@ async fn a_nodes_settings_reach_an_encrypted_server_as_a_user_with_certificates_
     assert_eq!(ending, Ending::Well, "{said}");
     let (ending, said) = settings::run("owned", &trusted).await;
     assert_eq!(ending, Ending::Well, "{said}");
-    assert!(said.contains(&key(1).shard().to_string()), "{said}");
+    assert!(said.contains(&shard(1).to_string()), "{said}");
     // Nobody on this machine vouches for the server.
     let (ending, said) = settings::run("check", &known).await;
     assert_eq!(ending, Ending::Refused, "{said}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use cache_core::Lane;
 use edge_cache::EdgeCache;
 
-use crate::nodes::{NONE, PATIENCE, bound_passes, eventually, key, read, stale, through, warm};
+use crate::nodes::{NONE, PATIENCE, bound_passes, eventually, key, read, stale, tag, through, warm};
 use crate::proxy::Proxy;
 use crate::server::Server;
 
@@ -210,7 +210,7 @@ async fn s27_a_wiped_server_is_taken_over_once_and_all_memory_is_dropped_within_
 #[tokio::test(flavor = "multi_thread")]
 async fn s27_a_lost_head_brings_no_dead_record_back_to_life() {
     let scene = Scene::start().await;
-    let tag = format!("{{test:{}}}", key(3).shard());
+    let tag = tag(3);
     for round in 0..10 {
         scene.nodes[0].put(&key(3), round).await.expect("put");
     }
@@ -255,7 +255,7 @@ async fn s28_a_failover_to_a_server_without_scripts_loses_and_doubles_nothing() 
 }
 
 async fn sequence(server: &Server) -> u64 {
-    let stream = format!("{{test:{}}}:e", key(3).shard());
+    let stream = format!("{}:e", tag(3));
     let newest = server
         .command(&["XREVRANGE", &stream, "+", "-", "COUNT", "1"])
         .await;

@@ -11,7 +11,7 @@ use edge_cache::{CacheError, EdgeCache, Put, Receipt, Rule, Rules};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use crate::nodes::{LEASE, NONE, PATIENCE, Pair, bound_passes, eventually, key, read, stale, warm_by};
+use crate::nodes::{LEASE, NONE, PATIENCE, Pair, bound_passes, eventually, key, read, stale, tag, warm_by};
 use crate::proxy::{Kind, Passage};
 use crate::server::Server;
 
@@ -159,7 +159,7 @@ async fn s09_a_hole_that_the_log_no_longer_fills_flushes_its_shards_and_no_other
     for _ in 0..3 {
         pair.near.put(&key(0), 1_000).await.expect("put");
     }
-    let stream = format!("{{test:{}}}:e", key(0).shard());
+    let stream = format!("{}:e", tag(0));
     pair.server.command(&["XTRIM", &stream, "MAXLEN", "0"]).await;
     pair.proxy.accept(true);
     eventually("the newest value", PATIENCE, async || {
@@ -329,7 +329,7 @@ async fn s50_an_event_of_a_newer_release_flushes_its_shard_and_is_never_ignored(
     let pair = Pair::start().await;
     pair.share(0..100).await;
     let before = pair.far.stats().events[Lane::Bulk.index()].flushes;
-    let channel = format!("{{test:{}}}:c:0", key(0).shard());
+    let channel = format!("{}:c:0", tag(0));
     pair.server
         .command(&[
             "SPUBLISH",

@@ -13,7 +13,7 @@ use cache_redis::RedisTier;
 use redis::Value;
 use testkit::{Recorder, Scribe, keys_in, sealed, shards_in};
 
-use crate::nodes::{LEASE, PATIENCE, cold, eventually, key, read, warm};
+use crate::nodes::{LEASE, PATIENCE, SHARDS, cold, eventually, key, read, shard, warm};
 use crate::server::Server;
 
 /// A server and a tier on it.
@@ -50,7 +50,7 @@ impl Place {
 }
 
 fn name(shard: Shard, rest: &str) -> String {
-    format!("{{test:{shard}}}:{rest}")
+    format!("{{test:{SHARDS}:{shard}}}:{rest}")
 }
 
 fn packed(numbers: &[u64]) -> Vec<u8> {
@@ -271,7 +271,7 @@ async fn a_node_over_heads_of_the_release_before_answers_from_the_source_and_cha
     let place = Place::start().await;
     let format_1 = [&[1], &packed(&[7, 9, 12, 3])[..]].concat();
     let mut names = Vec::new();
-    for shard in Lane::ALL.into_iter().flat_map(Shard::all) {
+    for shard in Lane::ALL.into_iter().flat_map(|lane| SHARDS.all(lane)) {
         names.push(name(shard, "h"));
         place.set(&name(shard, "h"), &format_1).await;
     }
@@ -303,7 +303,7 @@ async fn a_node_over_heads_of_the_release_before_answers_from_the_source_and_cha
 async fn a_record_of_another_release_is_a_miss_and_is_replaced() {
     let place = Place::start().await;
     let node = warm(place.server.settings()).await;
-    let shard = key(1).shard();
+    let shard = shard(1);
     node.put(&key(1), 5).await.expect("put");
     let record_name = name(shard, &format!("v:{}", key(1).as_str()));
     let ours = place.bytes(&record_name).await;
@@ -329,7 +329,7 @@ async fn an_entry_of_the_log_of_another_release_flushes_its_shard() {
     let node = warm(place.server.settings()).await;
     node.put(&key(1), 5).await.expect("put");
     assert_eq!(read(&node, 1).await, Some(5));
-    let shard = key(1).shard();
+    let shard = shard(1);
     // A step that a newer release took in the same format of heads, told to nobody.
     let mut head = place.bytes(&name(shard, "h")).await;
     let seq = u64::from_be_bytes(head[17..25].try_into().expect("8 bytes")) + 1;

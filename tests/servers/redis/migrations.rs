@@ -10,7 +10,7 @@ use cache_redis::RedisTier;
 use tokio::task::JoinHandle;
 
 use crate::cluster::Cluster;
-use crate::nodes::{PATIENCE, eventually, key, read};
+use crate::nodes::{PATIENCE, eventually, key, read, shard};
 use crate::promotions::{Scene, stream};
 use crate::proxy::{Kind, Passage};
 
@@ -233,12 +233,12 @@ async fn a_master_that_gives_away_its_last_slot_becomes_a_replica_and_is_left() 
 async fn s26_a_shard_that_is_half_way_is_unavailable_and_no_head_is_made_where_it_goes() {
     let scene = Scene::start().await;
     let moving = Move::begin(&scene.cluster, 1).await;
-    let (head, shard) = (stream(1).replace(":e", ":h"), key(1).shard());
+    let (head, half) = (stream(1).replace(":e", ":h"), shard(1));
     moving.carry(&head).await;
     // The head alone is there: everything else asks for it and for what is not there yet.
     let tier = RedisTier::new(scene.cluster.settings()).expect("right settings");
     let refused = tier
-        .read(shard, &[key(1).raw().clone()], ReadFrom::Primary)
+        .read(half, &[key(1).raw().clone()], ReadFrom::Primary)
         .await
         .expect_err("half of it is elsewhere");
     assert_eq!(refused.kind(), ErrorKind::Unavailable, "{refused}");

@@ -5,9 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_core::{Clock, Key, Namespace, Permille, Policy, SystemClock};
+use cache_core::{Clock, Key, Namespace, Permille, Policy, Shard, ShardCount, SystemClock};
 use cache_l1::MemoryStores;
-use cache_redis::{RedisTier, Settings};
+use cache_redis::{RedisTier, Servers, Settings};
 use edge_cache::{EdgeCache, Ports, Rules, Timing};
 use tokio::time::{Instant, sleep};
 
@@ -35,6 +35,19 @@ pub(crate) const NONE: [u64; 0] = [];
 
 pub(crate) fn key(id: u64) -> Key<u64> {
     NUMBERS.key(&[("id", &id)])
+}
+
+/// Shards of a lane, on one server and in a cluster alike.
+pub(crate) const SHARDS: ShardCount = Servers::ONE_SERVERS_SHARDS;
+
+/// The shard of a key.
+pub(crate) fn shard(id: u64) -> Shard {
+    key(id).shard(SHARDS)
+}
+
+/// What the names of a key's shard begin with.
+pub(crate) fn tag(id: u64) -> String {
+    format!("{{test:{SHARDS}:{}}}", shard(id))
 }
 
 /// A cache over the server at this address, before it follows anything.

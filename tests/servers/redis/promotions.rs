@@ -8,7 +8,7 @@ use cache_core::Lane;
 use edge_cache::EdgeCache;
 
 use crate::cluster::Cluster;
-use crate::nodes::{LEASE, NONE, PATIENCE, bound_passes, eventually, key, read, stale, warm};
+use crate::nodes::{LEASE, NONE, PATIENCE, bound_passes, eventually, key, read, stale, tag, warm};
 use crate::proxy::{Kind, Passage, Proxy};
 
 /// Enough keys that every master has some.
@@ -64,7 +64,7 @@ impl Scene {
 
     /// Waits until both nodes are subscribed to a key's channel at this server.
     pub(crate) async fn both_listen_at(&self, id: u64, server: usize, limit: Duration) {
-        let channel = format!("{{test:{}}}:c:0", key(id).shard());
+        let channel = format!("{}:c:0", tag(id));
         eventually("both listen where the shard is", limit, async || {
             let words = ["PUBSUB", "SHARDNUMSUB", &channel];
             let Ok(answer) = self.cluster.servers[server].attempt(&words).await else {
@@ -89,7 +89,7 @@ impl Scene {
 
 /// The stream of a key's shard.
 pub(crate) fn stream(id: u64) -> String {
-    format!("{{test:{}}}:e", key(id).shard())
+    format!("{}:e", tag(id))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use testkit::{Scribe, keys_in, sealed, shards_in};
 
 use crate::cluster::Cluster;
-use crate::nodes::{NUMBERS, PATIENCE, eventually, key, read, warm};
+use crate::nodes::{NUMBERS, PATIENCE, eventually, key, read, shard, warm};
 use crate::server::Server;
 
 fn tier(settings: Settings) -> RedisTier {
@@ -232,11 +232,8 @@ async fn a_silent_step_is_found_in_the_log(server: &Server, before: impl AsyncFn
     before().await;
     // No event follows: only the head tells that something is missing.
     let mute: Arc<dyn SharedStore> = Arc::new(tier(settings));
-    let reply = mute
-        .read(key(1).shard(), &[], ReadFrom::Primary)
-        .await
-        .expect("a head");
-    let scribe = Scribe::believing(&mute, key(1).shard(), reply.head.expect("a head").lineage);
+    let reply = mute.read(shard(1), &[], ReadFrom::Primary).await.expect("a head");
+    let scribe = Scribe::believing(&mute, shard(1), reply.head.expect("a head").lineage);
     scribe.delete(key(1).raw()).await;
     eventually("the listener finds it", crate::nodes::LEASE, async || {
         read(&listener, 1).await.is_none()

@@ -9,7 +9,7 @@ use cache_redis::{Address, RedisTier, Settings};
 use edge_cache::EdgeCache;
 
 use crate::cluster::Cluster;
-use crate::nodes::{NONE, PATIENCE, bound_passes, cold, eventually, key, read, stale, through, warm};
+use crate::nodes::{NONE, PATIENCE, bound_passes, cold, eventually, key, read, shard, stale, through, warm};
 use crate::proxy::{Kind, Passage, Proxy};
 use crate::server::Server;
 
@@ -187,7 +187,7 @@ async fn s03_a_replica_that_lags_behind_an_event_is_not_believed_and_the_master_
     let tier = RedisTier::new(scene.settings()).expect("right settings");
     let raw = [key(1).raw().clone()];
     let seq = async |from| -> Seq {
-        let reply = tier.read(key(1).shard(), &raw, from).await.expect("an answer");
+        let reply = tier.read(shard(1), &raw, from).await.expect("an answer");
         reply.head.expect("a head").seq
     };
     eventually("the replica answers what it has", PATIENCE, async || {

@@ -8,7 +8,7 @@ use cache_core::{ErrorKind, Lane, ReadFrom, Shard, SharedStore as _};
 use cache_redis::{Address, RedisTier, Sentinel, Servers, Settings};
 use edge_cache::EdgeCache;
 
-use crate::nodes::{NONE, PATIENCE, bound_passes, eventually, key, read, stale, warm};
+use crate::nodes::{NONE, PATIENCE, bound_passes, eventually, key, read, stale, tag, warm};
 use crate::server::Server;
 
 /// A master, its replica, and who watches them.
@@ -112,7 +112,7 @@ async fn an_announced_successor_is_followed_at_once_though_the_old_master_goes_o
         scene.replica.replicates_with("role:master").await
     })
     .await;
-    let channel = format!("{{test:{}}}:c:0", key(1).shard());
+    let channel = format!("{}:c:0", tag(1));
     eventually("the node listens to the successor", PATIENCE, async || {
         let answer = scene.replica.command(&["PUBSUB", "SHARDNUMSUB", &channel]).await;
         let (_, listeners): (String, u64) = redis::from_redis_value(answer).expect("a count");
@@ -129,7 +129,7 @@ async fn an_announced_successor_is_followed_at_once_though_the_old_master_goes_o
         node.put(&key(1), 1_000).await.is_ok()
     })
     .await;
-    let stream = format!("{{test:{}}}:e", key(1).shard());
+    let stream = format!("{}:e", tag(1));
     let lengths = [&scene.master, &scene.replica].map(async |server: &Server| -> u64 {
         redis::from_redis_value(server.command(&["XLEN", &stream]).await).expect("a length")
     });

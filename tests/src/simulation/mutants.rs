@@ -223,6 +223,13 @@ pub const MUTANTS: &[Mutant] = &[
         lacks(scenario, Rule::GenerationCheck);
     })
     .against_needless_repairs(),
+    without(
+        "one identity for all connections",
+        Profile::Failovers,
+        |scenario| {
+            scenario.options.identities_apart = true;
+        },
+    ),
     without("stamp from the start", Profile::Network, |scenario| {
         store_lacks(scenario, StoreRule::StampFromTheStart);
     }),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cache_core::{
     BusError, BusLink, BusMessage, EventBus, EventId, EventOp, Heads, Inbox, Lane, Replay, Seq, Shard,
+    ShardCount,
 };
 
 /// One of so many events means nothing to it, whether it is told or read in the log.
@@ -29,6 +30,10 @@ fn understood(id: EventId, op: EventOp) -> EventOp {
 
 #[async_trait]
 impl EventBus for Older {
+    fn shards(&self) -> ShardCount {
+        self.0.shards()
+    }
+
     async fn subscribe(&self, lane: Lane, inbox: Arc<dyn Inbox>) -> Result<Arc<dyn BusLink>, BusError> {
         let link = self.0.subscribe(lane, Arc::new(OlderInbox(inbox))).await?;
         Ok(Arc::new(OlderLink(link)))

@@ -110,6 +110,8 @@ pub enum Trouble {
     Trim,
     /// The servers restart and have lost nothing.
     Restart,
+    /// The servers' history gets another name, and nothing else changes.
+    Rename,
     /// A replica that lacks the newest events takes over.
     Failover,
     /// Two of them, one soon after the other: what repaired the first may be lost in the second.
@@ -171,7 +173,7 @@ impl Scenario {
     pub fn of(profile: Profile) -> Self {
         use Trouble::{
             ClockJump, Cut, Disconnect, DoubleFailover, Evict, EvictBarriers, Failover, Freeze, LoseHead,
-            OldCopy, Restart, RestartNode, Save, Stall, Stop, Trim, Wipe,
+            OldCopy, Rename, Restart, RestartNode, Save, Stall, Stop, Trim, Wipe,
         };
         let network = [Freeze, Stall, Stop, Stop, Cut, Cut, Disconnect, Trim];
         let more: &[Trouble] = match profile {
@@ -179,7 +181,7 @@ impl Scenario {
             Profile::Refreshes | Profile::Stale | Profile::Counters => &[],
             Profile::Evictions => &[Evict, Evict, Evict, EvictBarriers, RestartNode, RestartNode],
             Profile::OldCopies => &[Save, OldCopy],
-            Profile::Failovers => &[Restart, Failover, Failover, DoubleFailover],
+            Profile::Failovers => &[Restart, Rename, Failover, Failover, DoubleFailover],
             Profile::Wipes => &[Wipe, LoseHead],
             Profile::Restarts => &[RestartNode, RestartNode, ClockJump],
             Profile::Overload => &[Cut, Cut, Cut, Stall],

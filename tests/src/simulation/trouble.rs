@@ -5,7 +5,7 @@
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cache_core::{Clock as _, Lane, Moment};
+use cache_core::{Clock as _, Lane, Moment, ShardCount};
 use cache_memory::{Cut, Saved};
 use futures_util::future::join_all;
 use rand::Rng;
@@ -54,6 +54,7 @@ impl World {
                 Trouble::Disconnect => hub.disconnect(node),
                 Trouble::Trim => hub.trim_logs(),
                 Trouble::Restart => hub.restart(),
+                Trouble::Rename => hub.rename_history(),
                 Trouble::Failover | Trouble::DoubleFailover if failovers == 0 => {}
                 Trouble::Failover => {
                     failovers -= 1;
@@ -67,7 +68,7 @@ impl World {
                 }
                 Trouble::Wipe => hub.wipe(),
                 Trouble::LoseHead => {
-                    let shard = self.keys[rng.random_range(0..self.keys.len())].shard();
+                    let shard = self.keys[rng.random_range(0..self.keys.len())].shard(ShardCount::DEFAULT);
                     hub.lose_head(shard);
                     self.truth.head_lost(shard);
                 }
@@ -132,7 +133,7 @@ impl World {
 
     /// Evicts a record of any shard.
     fn evict(&self, rng: &mut SmallRng) {
-        let shard = self.keys[rng.random_range(0..self.keys.len())].shard();
+        let shard = self.keys[rng.random_range(0..self.keys.len())].shard(ShardCount::DEFAULT);
         let records = self.fleet.hub.records(shard);
         if !records.is_empty() {
             let key = &records[rng.random_range(0..records.len())];

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cache_core::{
     Barrier, BincodeCodec, CacheKey, Head, Key, Moment, Op, Payload, Record, SchemaFingerprint, Seq, Shard,
-    Tag, Write, decode_value, open,
+    ShardCount, Tag, Write, decode_value, open,
 };
 use cache_memory::Witness;
 use edge_cache::{Fetched, Freshness, SpotCheckTally, Stats, Tier};
@@ -42,6 +42,8 @@ pub enum Breach {
     ConflictForgotten,
     /// Two changes of a counter were acknowledged that one of them has undone.
     LostUpdate,
+    /// The fleet is at rest, and a change is not acknowledged.
+    NotAcknowledged,
 }
 
 /// One key's part of the truth.
@@ -153,7 +155,10 @@ impl Truth {
         recording: Option<Recording>,
     ) -> Self {
         Self {
-            keys: keys.iter().map(|key| (key.raw().clone(), key.shard())).collect(),
+            keys: keys
+                .iter()
+                .map(|key| (key.raw().clone(), key.shard(ShardCount::DEFAULT)))
+                .collect(),
             tags,
             traced,
             state: Mutex::new(State {
@@ -305,6 +310,18 @@ impl Truth {
         }
         if value != state.truth[key].value {
             *state.verdict.breaches.entry(Breach::NeverCaughtUp).or_default() += 1;
+        }
+    }
+
+    /// Everything has come to rest: a change must be acknowledged.
+    pub(crate) fn acknowledged_at_rest(&self, is_acknowledged: bool) {
+        if !is_acknowledged {
+            *self
+                .state()
+                .verdict
+                .breaches
+                .entry(Breach::NotAcknowledged)
+                .or_default() += 1;
         }
     }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cache_core::Lane;
+use cache_core::{Lane, ShardCount};
 use cache_redis::{Address, Servers, Settings};
 use futures_util::future::join_all;
 use tokio::io::copy_bidirectional;
@@ -65,7 +65,7 @@ pub(crate) async fn measure(arguments: &Arguments, table: &mut Table) {
 async fn markers(writer: &Node, other: &Node) -> Vec<usize> {
     let mut shards = BTreeSet::new();
     let ids: Vec<_> = (0..FIRST)
-        .filter(|id| shards.insert(key(*id).shard().index()))
+        .filter(|id| shards.insert(key(*id).shard(ShardCount::DEFAULT).index()))
         .collect();
     for id in &ids {
         writer.cache.put(&key(*id), value(*id)).await.expect("put");

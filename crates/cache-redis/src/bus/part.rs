@@ -11,10 +11,11 @@ use futures_util::future::try_join_all;
 use redis::{Cmd, Value};
 
 use super::receiver::Receiver;
-use crate::Settings;
+use crate::RedisTier;
 use crate::connection::{Connection, Listener};
 use crate::event::unpack_entry;
 use crate::failure::{Effect, Failure};
+use crate::greeting::{HISTORY, field, identity, text};
 use crate::head::unpack_head;
 use crate::layout::Layout;
 use crate::place::Place;
@@ -42,8 +43,8 @@ pub(super) struct Told {
 
 impl Part {
     pub(super) async fn open(
+        tier: &RedisTier,
         place: &Place,
-        settings: &Settings,
         receiver: Receiver,
         clustered: bool,
     ) -> Result<Self, Failure> {
@@ -53,7 +54,9 @@ impl Part {
             Arc::new(move |push| receiver.take(push))
         };
         Ok(Self {
-            connection: place.connect(settings, Some(listener)).await?,
+            connection: place
+                .connect(&tier.inner.settings, &tier.inner.identities, Some(listener))
+                .await?,
             receiver,
             heard: Mutex::default(),
             clustered,
@@ -114,9 +117,10 @@ impl Part {
     /// The heads of the shards that are heard. In a cluster, each is asked for by itself, since they are of different slots.
     pub(super) async fn heads(&self, layout: &Layout, lane: Lane) -> Result<Told, Failure> {
         const WHAT: &str = "reading heads";
-        let shards: Vec<_> = Shard::all(lane).filter(|shard| self.hears(*shard)).collect();
+        let all = layout.shards().all(lane);
+        let shards: Vec<_> = all.filter(|shard| self.hears(*shard)).collect();
         let mut questions = redis::pipe();
-        questions.cmd("TIME").cmd("ROLE");
+        questions.cmd("TIME").cmd("INFO").arg("replication");
         if self.clustered {
             for shard in &shards {
                 questions.cmd("GET").arg(&layout.of(*shard).head);
@@ -128,17 +132,20 @@ impl Part {
             }
         }
         let mut answers = self.ask(&questions, WHAT).await?.into_iter();
-        let (Some(time), Some(role)) = (answers.next(), answers.next()) else {
+        let (Some(time), Some(replication)) = (answers.next(), answers.next()) else {
             return Err(Failure::corrupt(WHAT));
         };
-        let role = self.answered(role, WHAT)?;
-        if !matches!(&role, Value::Array(words) if words.first() == Some(&Value::BulkString(b"master".to_vec())))
-        {
+        let unreadable = |_| Failure::corrupt(WHAT);
+        let replication = text(&self.answered(replication, WHAT)?).map_err(unreadable)?;
+        if field(&replication, "role").map_err(unreadable)? != "master" {
             // It keeps its connections and answers everything; only events it has no more.
             self.receiver.end();
             let message = "reading heads: the server has become a replica";
             return Err(Failure::new(ErrorKind::Unavailable, message));
         }
+        // Said by the connection that is never silent: all others count by it, however old they are.
+        let history = identity(&replication, HISTORY).map_err(unreadable)?;
+        let server = self.connection.tells(history, WHAT)?;
         let answers: Vec<Value> = match self.clustered {
             true => answers.collect(),
             false => match answers
@@ -160,11 +167,7 @@ impl Part {
                 .answered(answer, WHAT)
                 .and_then(|head| unpack_answered_head(&head, WHAT));
             match head {
-                Ok(head) => told.heads.push(HeadOf {
-                    shard,
-                    server: self.connection.server,
-                    head,
-                }),
+                Ok(head) => told.heads.push(HeadOf { shard, server, head }),
                 Err(failure) => {
                     self.complain(shard, &failure);
                     told.refused.push((shard, failure));
@@ -186,6 +189,7 @@ impl Part {
         let names = layout.of(shard);
         let keys = [names.head.clone(), names.stream.clone()];
         let arguments = [format!("0-{from}").into_bytes()];
+        let asked = self.connection.server();
         let answer = match self.ask_one(script.by_digest(&keys, &arguments), WHAT).await {
             Err(failure) if failure.is_unknown_script() => {
                 self.ask_one(script.by_source(&keys, &arguments), WHAT).await?
@@ -199,7 +203,7 @@ impl Part {
             return Err(Failure::corrupt(WHAT));
         };
         Ok(Replay {
-            server: self.connection.server,
+            server: self.connection.still(asked, Effect::None, WHAT)?,
             head: unpack_answered_head(head, WHAT)?,
             entries: unpack_log(entries),
         })

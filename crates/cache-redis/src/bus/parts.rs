@@ -149,6 +149,7 @@ impl Parts {
 
     /// Opens and subscribes what lacks, at all masters at once. Fails when nothing is heard afterwards.
     pub(super) async fn mend(&self) -> Result<(), Failure> {
+        self.tier.admitted(self.lane).await?;
         self.locked().retain(|_, part| part.is_alive());
         let (mut by_master, mut refused) = (BTreeMap::<PlaceName, (Arc<Master>, Vec<Shard>)>::new(), None);
         for shard in self.lacking() {
@@ -183,8 +184,7 @@ impl Parts {
             Some(part) if part.is_alive() => part,
             _ => {
                 let clustered = self.tier.inner.masters.are_many();
-                let settings = &self.tier.inner.settings;
-                Arc::new(Part::open(&master.place, settings, self.receiver(), clustered).await?)
+                Arc::new(Part::open(&self.tier, &master.place, self.receiver(), clustered).await?)
             }
         };
         part.subscribe(self.layout(), &shards).await?;
@@ -213,7 +213,11 @@ impl Parts {
     fn lacking(&self) -> Vec<Shard> {
         let living = self.living();
         let heard = |shard: &Shard| living.iter().any(|part| part.hears(*shard));
-        Shard::all(self.lane).filter(|shard| !heard(shard)).collect()
+        self.layout()
+            .shards()
+            .all(self.lane)
+            .filter(|shard| !heard(shard))
+            .collect()
     }
 
     /// Nobody is told anything any more.

@@ -2,7 +2,7 @@
 -- ARGV lineage to supersede ('' = there is no head), new lineage, id, highest number known,
 --      payload, channel, publish command
 local head = redis.call('GET', KEYS[1])
-if head and head:byte(1) ~= 2 then return 'F' .. head:sub(1, 1) end
+if head and head:byte(1) ~= 2 then return 'F' .. head:sub(1, 3) end
 if head and head:sub(2, 9) == ARGV[2] then return 'D' .. told(head) end
 if not head and ARGV[1] ~= '' then return 'N' end
 if head and head:sub(2, 9) ~= ARGV[1] then return 'L' .. told(head) end

@@ -1,7 +1,7 @@
 -- KEYS head, record, lease   ARGV lineage, token, life in ms ('' = give the lease back), body
 local head = redis.call('GET', KEYS[1])
 if not head then return 'N' end
-if head:byte(1) ~= 2 then return 'F' .. head:sub(1, 1) end
+if head:byte(1) ~= 2 then return 'F' .. head:sub(1, 3) end
 local lineage = ARGV[1]
 if head:sub(2, 9) ~= lineage then return 'L' .. told(head) end
 local seq, floor = struct.unpack('>I8I8', head, 18)

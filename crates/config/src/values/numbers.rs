@@ -64,6 +64,36 @@ impl Value for Database {
 }
 parsed_from_text!(Database);
 
+/// Shards of a lane: a power of two from 8 to 4096.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shards(u16);
+
+impl Shards {
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl Value for Shards {
+    fn expects() -> String {
+        "a power of two from 8 to 4096".to_owned()
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let number = text.trim().parse::<u16>().ok();
+        number
+            .filter(|number| (8..=4096).contains(number) && number.is_power_of_two())
+            .map(Self)
+    }
+
+    fn render(&self) -> String {
+        self.0.to_string()
+    }
+}
+parsed_from_text!(Shards);
+
 /// A whole number of hours, 1 to 8760 (a year).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Hours(u32);

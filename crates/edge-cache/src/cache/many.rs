@@ -82,7 +82,10 @@ impl EdgeCache {
         let mut resident = 0;
         for key in keys {
             let namespace = self.namespace(key)?;
-            resident += usize::from(self.engine.holds(namespace, key.raw(), key.shard()));
+            resident += usize::from(
+                self.engine
+                    .holds(namespace, key.raw(), key.shard(self.engine.shards)),
+            );
         }
         Ok(resident)
     }
@@ -134,7 +137,10 @@ impl EdgeCache {
         for (index, key) in keys.iter().enumerate() {
             self.namespace(key)?;
             check_key(key.raw())?;
-            by_shard.entry(key.shard()).or_default().push(index);
+            by_shard
+                .entry(key.shard(self.engine.shards))
+                .or_default()
+                .push(index);
         }
         let writes: Vec<(Shard, &[usize])> = by_shard
             .iter()
@@ -173,26 +179,28 @@ impl EdgeCache {
         let mut missing = Vec::new();
         let gathering = bulk.clone().map(Gathering::new);
         for (index, key) in keys.iter().enumerate() {
-            answers.push(match engine.look(self.namespace(key)?, key.raw(), key.shard()) {
-                Look::Hit(answer) => {
-                    if answer.entry.refresh_from != Moment::FOREVER
-                        && let Some(gathering) = &gathering
-                    {
-                        let call =
-                            self.call(key, Options::default(), Some(gathering.loader_of(key.raw())))?;
-                        engine.refresh_early(|| call, &answer);
+            answers.push(
+                match engine.look(self.namespace(key)?, key.raw(), key.shard(engine.shards)) {
+                    Look::Hit(answer) => {
+                        if answer.entry.refresh_from != Moment::FOREVER
+                            && let Some(gathering) = &gathering
+                        {
+                            let call =
+                                self.call(key, Options::default(), Some(gathering.loader_of(key.raw())))?;
+                            engine.refresh_early(|| call, &answer);
+                        }
+                        Some(answer)
                     }
-                    Some(answer)
-                }
-                Look::Stale(answer) => {
-                    missing.push((index, Some(answer)));
-                    None
-                }
-                Look::Miss => {
-                    missing.push((index, None));
-                    None
-                }
-            });
+                    Look::Stale(answer) => {
+                        missing.push((index, Some(answer)));
+                        None
+                    }
+                    Look::Miss => {
+                        missing.push((index, None));
+                        None
+                    }
+                },
+            );
         }
         let mut missing = missing.into_iter().peekable();
         while missing.peek().is_some() {

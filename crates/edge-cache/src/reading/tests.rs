@@ -10,7 +10,7 @@ use std::sync::{Mutex, OnceLock};
 
 use cache_core::{
     BarrierStamp, ChangedKey, Clock, EventId, EventOp, Finished, Head, Key, Lineage, LocalLimits, LocalStore,
-    LocalStores, LocalUsage, Namespace, Replacement, ServerId, Ticket, Version, WireEvent,
+    LocalStores, LocalUsage, Namespace, Replacement, ServerId, ShardCount, Ticket, Version, WireEvent,
 };
 use cache_l1::MemoryStores;
 use cache_memory::Hub;
@@ -183,7 +183,7 @@ impl Scene {
 
     /// A heartbeat: the head of the key's shard is this one.
     fn beat(&self, seq: u64) {
-        let lane = self.engine.lane(self.key.shard());
+        let lane = self.engine.lane(self.key.shard(ShardCount::DEFAULT));
         let head = |seq| Head {
             lineage: LINEAGE,
             seq: Seq(seq),
@@ -191,7 +191,10 @@ impl Scene {
             floor: Seq::ZERO,
             mark: cache_core::ServerMark(0),
         };
-        let shards = [(self.key.shard(), seq), (Shard::barriers(lane.lane()), 1)];
+        let shards = [
+            (self.key.shard(ShardCount::DEFAULT), seq),
+            (Shard::barriers(lane.lane()), 1),
+        ];
         let asked = shards.map(|(shard, seq)| (shard, head(seq), lane.probe(shard)));
         for (shard, head, probe) in asked {
             thread::yield_now();
@@ -203,7 +206,10 @@ impl Scene {
     fn hold(&self, seq: u64) {
         let entry = Entry {
             value: None,
-            generation: self.engine.lane(self.key.shard()).generation(self.key.shard()),
+            generation: self
+                .engine
+                .lane(self.key.shard(ShardCount::DEFAULT))
+                .generation(self.key.shard(ShardCount::DEFAULT)),
             checked_epoch: 0.into(),
             fresh_until: Moment::FOREVER,
             born: self.clock.now(),
@@ -233,18 +239,20 @@ impl Scene {
         self.published.set(self.clock.now()).expect("once");
         thread::yield_now();
         if !lost {
-            self.engine.lane(self.key.shard()).hear([WireEvent {
-                shard: self.key.shard(),
-                lineage: LINEAGE,
-                seq: Seq(2),
-                id: EventId(2),
-                prev: EventId(1),
-                origin: cache_core::RegionId::HERE,
-                op: EventOp::Changed(vec![ChangedKey {
-                    key: self.key.raw().clone(),
-                    record: None,
-                }]),
-            }]);
+            self.engine
+                .lane(self.key.shard(ShardCount::DEFAULT))
+                .hear([WireEvent {
+                    shard: self.key.shard(ShardCount::DEFAULT),
+                    lineage: LINEAGE,
+                    seq: Seq(2),
+                    id: EventId(2),
+                    prev: EventId(1),
+                    origin: cache_core::RegionId::HERE,
+                    op: EventOp::Changed(vec![ChangedKey {
+                        key: self.key.raw().clone(),
+                        record: None,
+                    }]),
+                }]);
         }
     }
 
@@ -256,7 +264,9 @@ impl Scene {
             *self.memory.found.lock().expect("not poisoned") = Some(found);
         }
         let namespace = &self.engine.memory.namespaces[0];
-        let look = self.engine.look(namespace, self.key.raw(), self.key.shard());
+        let look = self
+            .engine
+            .look(namespace, self.key.raw(), self.key.shard(ShardCount::DEFAULT));
         let (Look::Hit(answer), Some(published)) = (look, self.published.get()) else {
             return;
         };

@@ -52,7 +52,12 @@ pub(super) async fn run(
     clock: MarketClock,
     stop: CancellationToken,
 ) -> Result<Report, String> {
-    let truth = Arc::new(Truth::new());
+    let shards = match &args.redis {
+        Some(settings) => settings.shards,
+        None if args.cluster => cache_redis::Servers::CLUSTER_SHARDS,
+        None => cache_core::ShardCount::DEFAULT,
+    };
+    let truth = Arc::new(Truth::new(shards));
     let backend = unless_stopped(&stop, Backend::start(args, &truth, clock.shared())).await?;
     let backend = Arc::new(backend);
     let report = run_on(Arc::clone(&backend), truth, args, inputs, clock, &stop).await;

@@ -12,9 +12,7 @@ use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use cache_core::{
-    CacheKey, Head, Lane, Lineage, Moment, Op, Record, SHARDS_PER_LANE, Seq, Shard, Version, Write,
-};
+use cache_core::{CacheKey, Head, Lane, Lineage, Moment, Op, Record, Seq, Shard, ShardCount, Version, Write};
 use cache_memory::Witness;
 use marketplace::namespaces::{
     GPU_AVAILABILITY, GPU_PRICING, HISTORICAL_DATA, MARKET_STATS, ORDER_BOOK, PROVIDER_STATUS, SHELF_LIST,
@@ -26,6 +24,7 @@ use super::announcements::Announcements;
 /// What was published, by shard and key.
 #[derive(Debug)]
 pub struct Truth {
+    count: ShardCount,
     shards: Vec<RwLock<History>>,
     announcements: Announcements,
 }
@@ -74,13 +73,14 @@ struct Publication {
 impl Truth {
     /// Nothing was published yet.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(count: ShardCount) -> Self {
         let shards = Lane::ALL
             .into_iter()
-            .flat_map(Shard::all)
+            .flat_map(|lane| count.all(lane))
             .map(|_| RwLock::default())
             .collect();
         Self {
+            count,
             shards,
             announcements: Announcements::default(),
         }
@@ -92,7 +92,7 @@ impl Truth {
         if version == Version::default() {
             return Verdict::Unversioned;
         }
-        let history = self.read(Shard::of(lane(key), key));
+        let history = self.read(self.count.of(lane(key), key));
         let Some(lineage) = history
             .lineages
             .iter()
@@ -117,7 +117,7 @@ impl Truth {
     /// When this version of a key was published, if it was.
     #[must_use]
     pub fn publication_of(&self, key: &CacheKey, seq: Seq) -> Option<Moment> {
-        let history = self.read(Shard::of(lane(key), key));
+        let history = self.read(self.count.of(lane(key), key));
         let publications = history.keys.get(key)?;
         publications
             .iter()
@@ -138,13 +138,13 @@ impl Truth {
     }
 
     fn read(&self, shard: Shard) -> RwLockReadGuard<'_, History> {
-        self.shards[place(shard)]
+        self.shards[place(shard, self.count)]
             .read()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self, shard: Shard) -> RwLockWriteGuard<'_, History> {
-        self.shards[place(shard)]
+        self.shards[place(shard, self.count)]
             .write()
             .unwrap_or_else(PoisonError::into_inner)
     }
@@ -214,12 +214,6 @@ impl History {
     }
 }
 
-impl Default for Truth {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// Keeps the order of versions: answers of different nodes are heard in any order.
 fn insert(publications: &mut Vec<Publication>, publication: Publication) {
     let place = publications.partition_point(|known| known.version <= publication.version);
@@ -232,8 +226,8 @@ fn after(publications: &[Publication], version: (usize, Seq)) -> Option<Moment> 
     publications.get(newer).map(|publication| publication.at)
 }
 
-fn place(shard: Shard) -> usize {
-    shard.lane().index() * (usize::from(SHARDS_PER_LANE) + 1) + shard.index()
+fn place(shard: Shard, count: ShardCount) -> usize {
+    shard.lane().index() * count.places() + shard.index()
 }
 
 /// The lane that orders a key's changes.

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cache_core::{Moment, Shard};
+use cache_core::Moment;
 
 use super::Coherence;
 
@@ -50,7 +50,8 @@ impl Coherence {
     /// The shards that have no lease now; `None` when all have one.
     pub fn unleased(&self) -> Option<Unleased> {
         let now = self.clock.now();
-        let ended = Shard::all(self.lane)
+        let ended = self
+            .shards()
             .map(|shard| Moment::from_nanos(self.views[shard.index()].lease.load(Ordering::Acquire)))
             .filter(|lease| *lease <= now);
         ended.fold(None, |sum: Option<Unleased>, lease| {

@@ -64,6 +64,7 @@ impl Scene {
         let stream = dispatcher.events(Filter::all());
         let lane = Coherence::with_rules(
             LANE,
+            ShardCount::DEFAULT,
             Timing::default(),
             Arc::new(clock.clone()),
             replica,
@@ -86,7 +87,7 @@ impl Scene {
     }
 
     fn beat(&self, seq: u64) {
-        let heads = Shard::all(LANE).map(|shard| HeadOf {
+        let heads = ShardCount::DEFAULT.all(LANE).map(|shard| HeadOf {
             shard,
             server: SERVER,
             head: Some(head(seq)),
@@ -142,7 +143,7 @@ fn announced() -> EventOp {
 }
 
 fn shard() -> Shard {
-    BULK.key(&[("id", &0)]).shard()
+    BULK.key(&[("id", &0)]).shard(ShardCount::DEFAULT)
 }
 
 fn barriers() -> Shard {
@@ -231,7 +232,8 @@ fn only_the_newest_change_of_a_key_in_a_batch_is_applied() {
 fn whoever_is_told_of_an_event_finds_the_whole_batch_applied() {
     let mut scene = Scene::followed();
     let key = keys_in(shard(), 1).remove(0);
-    let other = Shard::all(LANE)
+    let other = ShardCount::DEFAULT
+        .all(LANE)
         .find(|other| *other != shard())
         .expect("there are many");
     scene.lane.on_events([
@@ -258,7 +260,8 @@ fn an_announcement_that_cannot_be_read_is_missed_and_not_ignored() {
 #[test]
 fn a_flush_raises_the_generation_of_its_shard_alone() {
     let scene = Scene::followed();
-    let other = Shard::all(LANE)
+    let other = ShardCount::DEFAULT
+        .all(LANE)
         .find(|other| *other != shard())
         .expect("there are many");
     let before = (scene.lane.generation(shard()), scene.lane.generation(other));

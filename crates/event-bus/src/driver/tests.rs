@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use async_trait::async_trait;
-use cache_core::{Heads, Inbox, Lane, Seq, SystemEntropy};
+use cache_core::{Heads, Inbox, Lane, Seq, ShardCount, SystemEntropy};
 use cache_memory::{Cut, Endpoint, Faults, Hub};
 use futures_util::FutureExt as _;
 use testkit::{BULK, Scribe, VirtualClock, keys_in, sealed};
@@ -41,6 +41,10 @@ struct TappedLink(Arc<dyn BusLink>, Arc<AtomicUsize>, Arc<Logs>);
 
 #[async_trait]
 impl EventBus for Tap {
+    fn shards(&self) -> ShardCount {
+        self.node.shards()
+    }
+
     async fn subscribe(&self, lane: Lane, inbox: Arc<dyn Inbox>) -> Result<Arc<dyn BusLink>, BusError> {
         self.subscriptions.fetch_add(1, Ordering::SeqCst);
         if self.refuses.load(Ordering::SeqCst) {
@@ -131,6 +135,7 @@ impl Scene {
         let replica = Arc::clone(&memory) as Arc<dyn Replica>;
         let lane = Arc::new(Coherence::new(
             LANE,
+            tap.shards(),
             Timing::default(),
             clock,
             replica,
@@ -181,7 +186,7 @@ impl Scene {
 }
 
 fn shard() -> Shard {
-    BULK.key(&[("id", &0)]).shard()
+    BULK.key(&[("id", &0)]).shard(ShardCount::DEFAULT)
 }
 
 #[tokio::test(start_paused = true)]

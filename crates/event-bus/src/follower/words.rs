@@ -103,4 +103,7 @@ pub struct Tally {
     pub forks: u64,
     /// Times another lineage was taken over.
     pub lineages: u64,
+    /// Times another server answered, or the same one in a history of another name, and was verified or is being verified. One that
+    /// keeps rising while the servers are well means that the node's connections disagree about who they lead to.
+    pub servers: u64,
 }

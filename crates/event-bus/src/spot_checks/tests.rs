@@ -15,7 +15,7 @@ fn key(id: u64) -> CacheKey {
 }
 
 fn shard() -> Shard {
-    Shard::of(Lane::Bulk, &key(1))
+    ShardCount::DEFAULT.of(Lane::Bulk, &key(1))
 }
 
 /// Ids follow from numbers, ten to one, in the one history of these tests.
@@ -73,7 +73,7 @@ fn served(event: u64, current_at: u64) -> Served {
 
 /// What a hit comes to that must be unchanged since event 3, where the head was known to be 6 at 500 ms.
 fn judged_by(replay: &Replay) -> SpotCheckTally {
-    let mut checks = SpotChecks::default();
+    let mut checks = SpotChecks::of(ShardCount::DEFAULT);
     checks.saw_head(shard(), at(500), &head(6));
     checks.served(served(3, 900));
     for check in checks.due() {
@@ -140,7 +140,7 @@ fn what_a_newer_release_says_decides_nothing_and_hides_nothing() {
 #[test]
 fn a_hit_that_survived_its_barrier_is_inconsistent_and_one_of_another_tag_is_not() {
     for (raised, tally) in [("eu", INCONSISTENT), ("us", CONSISTENT)] {
-        let mut checks = SpotChecks::default();
+        let mut checks = SpotChecks::of(ShardCount::DEFAULT);
         checks.saw_head(shard(), at(500), &head(4));
         checks.served(Served {
             keys: vec![Barrier::Tag(Tag::new("eu")).key()],
@@ -164,7 +164,7 @@ fn a_change_that_came_after_what_had_to_be_known_is_nobodys_mistake() {
 
 #[test]
 fn a_head_that_was_seen_after_the_value_was_current_obliges_to_nothing() {
-    let mut checks = SpotChecks::default();
+    let mut checks = SpotChecks::of(ShardCount::DEFAULT);
     checks.saw_head(shard(), at(900), &head(6));
     checks.served(served(3, 900));
     assert_eq!(
@@ -175,7 +175,7 @@ fn a_head_that_was_seen_after_the_value_was_current_obliges_to_nothing() {
 
 #[test]
 fn a_hit_that_is_as_new_as_every_head_needs_no_log() {
-    let mut checks = SpotChecks::default();
+    let mut checks = SpotChecks::of(ShardCount::DEFAULT);
     checks.saw_head(shard(), at(500), &head(6));
     checks.served(served(6, 900));
     assert_eq!((checks.due(), *checks.tally()), (vec![], CONSISTENT));
@@ -199,7 +199,7 @@ fn a_log_that_was_trimmed_rewritten_or_repaired_decides_nothing() {
 
 #[test]
 fn what_nobody_answers_is_asked_again_and_given_up_after_ten_seconds() {
-    let mut checks = SpotChecks::default();
+    let mut checks = SpotChecks::of(ShardCount::DEFAULT);
     checks.saw_head(shard(), at(500), &head(6));
     checks.served(served(3, 900));
     let check = checks.due().remove(0);
@@ -212,9 +212,9 @@ fn what_nobody_answers_is_asked_again_and_given_up_after_ten_seconds() {
 
 #[test]
 fn however_much_is_served_a_bounded_number_waits_and_few_logs_are_read_at_once() {
-    let mut checks = SpotChecks::default();
+    let mut checks = SpotChecks::of(ShardCount::DEFAULT);
     for id in 0..500 {
-        let shard = Shard::of(Lane::Bulk, &key(id));
+        let shard = ShardCount::DEFAULT.of(Lane::Bulk, &key(id));
         checks.saw_head(shard, at(500), &head(6));
         checks.served(Served {
             shard,

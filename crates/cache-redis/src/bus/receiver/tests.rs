@@ -18,7 +18,10 @@ impl Inbox for Pile {
 }
 
 fn receiver() -> (Arc<Pile>, Receiver) {
-    let (pile, layout) = (Arc::new(Pile::default()), Arc::new(Layout::new("test", 0)));
+    let (pile, layout) = (
+        Arc::new(Pile::default()),
+        Arc::new(Layout::new("test", 0, cache_core::ShardCount::DEFAULT)),
+    );
     let told = Arc::clone(&pile);
     let receiver = Receiver::new(
         layout,

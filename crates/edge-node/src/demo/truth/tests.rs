@@ -2,7 +2,7 @@
 //!
 //! No cache takes part: what a cache would return is written down here.
 
-use cache_core::{Change, EventId, Expect, Key, Propagation};
+use cache_core::{Change, EventId, Expect, Key, Propagation, ShardCount};
 use marketplace::namespaces::{GPU_PRICING, PricedShelf};
 
 use super::*;
@@ -30,7 +30,7 @@ fn head(lineage: Lineage, seq: u64) -> Head {
 
 fn write(op: Op) -> Write {
     Write {
-        shard: key().shard(),
+        shard: key().shard(ShardCount::DEFAULT),
         lineage: OLD,
         id: EventId(0),
         op,
@@ -49,8 +49,8 @@ fn change() -> Write {
 
 /// Published at 10 ms as number 1, and at 20 ms as number 5.
 fn truth() -> Truth {
-    let truth = Truth::new();
-    truth.adopted(key().shard(), &head(OLD, 0), at(0));
+    let truth = Truth::new(ShardCount::DEFAULT);
+    truth.adopted(key().shard(ShardCount::DEFAULT), &head(OLD, 0), at(0));
     truth.published(&change(), &head(OLD, 1), at(10));
     truth.published(&change(), &head(OLD, 5), at(20));
     truth
@@ -111,7 +111,7 @@ fn a_flush_is_newer_than_everything_in_its_shard() {
 #[test]
 fn a_new_history_is_newer_than_the_one_before_whatever_its_numbers_are() {
     let truth = truth();
-    truth.adopted(key().shard(), &head(NEW, 6), at(40));
+    truth.adopted(key().shard(ShardCount::DEFAULT), &head(NEW, 6), at(40));
     assert_eq!(judged(&truth, OLD, 99, 140), behind(100));
     assert_eq!(judged(&truth, NEW, 6, 140), behind(0));
     truth.published(&change(), &head(NEW, 7), at(50));
@@ -121,7 +121,7 @@ fn a_new_history_is_newer_than_the_one_before_whatever_its_numbers_are() {
 #[test]
 fn what_a_failover_forgot_obliges_nobody() {
     let truth = truth();
-    truth.lost(key().shard(), Seq(2), at(30));
+    truth.lost(key().shard(ShardCount::DEFAULT), Seq(2), at(30));
     assert_eq!(judged(&truth, OLD, 1, 9_000), behind(0));
     truth.published(&change(), &head(OLD, 2), at(40));
     assert_eq!(judged(&truth, OLD, 1, 140), behind(100));

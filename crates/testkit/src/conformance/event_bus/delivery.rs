@@ -2,7 +2,7 @@
 //!
 //! What the events say is told in `words`.
 
-use cache_core::{Change, Expect, Lane, Lineage, Op, Seq, Shard, Written};
+use cache_core::{Change, Expect, Lane, Lineage, Op, Seq, Written};
 
 use super::{heard, listener, listener_and_scribe, shard};
 use crate::conformance::BusFixture;
@@ -44,13 +44,13 @@ pub(super) async fn each_event_names_the_one_before_it(fixture: BusFixture) {
 pub(super) async fn every_shard_of_the_lane_is_heard(fixture: BusFixture) {
     for lane in Lane::ALL {
         let (inbox, _link) = listener(&fixture, lane).await;
-        for shard in Shard::all(lane) {
+        for shard in fixture.bus.shards().all(lane) {
             Scribe::create(&fixture.store, shard)
                 .await
                 .announce(b"hello")
                 .await;
         }
-        for shard in Shard::all(lane) {
+        for shard in fixture.bus.shards().all(lane) {
             heard(&inbox, shard, 2).await;
         }
     }

@@ -16,7 +16,7 @@ pub(super) async fn heads_name_every_shard_of_the_lane_once(fixture: BusFixture)
         let (_inbox, link) = listener(&fixture, lane).await;
         let mut named: Vec<_> = ask(&*link).await.heads.iter().map(|of| of.shard).collect();
         named.sort();
-        assert_eq!(named, Shard::all(lane).collect::<Vec<_>>());
+        assert_eq!(named, fixture.bus.shards().all(lane).collect::<Vec<_>>());
     }
 }
 
