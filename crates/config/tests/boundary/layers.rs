@@ -76,6 +76,7 @@ fn every_setting_is_reachable_from_every_layer() {
         let text = match (path, setting.default) {
             ("market.region_distances", _) => "here/there=1",
             ("redis.sentinels", _) => "here:1",
+            ("redis.shards", _) => "16",
             (_, "") => "something",
             (_, default) => default,
         };
