@@ -177,6 +177,14 @@ impl Model for Gpus {
             }
         }
     }
+
+    /// Refusals: at most they tell the name of a grant whose answer never came.
+    fn reads(&self, step: &Step) -> bool {
+        matches!(
+            step.decision,
+            Some(BookingOutcome::Gone | BookingOutcome::Conflict { .. })
+        )
+    }
 }
 
 impl State {

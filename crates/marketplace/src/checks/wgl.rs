@@ -2,7 +2,7 @@
 //! states that were tried.
 //!
 //! It knows nothing of bookings, and other histories are held against other models. In the worst case it takes time exponential in the number of operations that
-//! overlap; steps that leave the state alone are taken at once and cost nothing.
+//! overlap; operations that only read are taken at once and cost nothing.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -29,6 +29,10 @@ pub trait Model {
 
     /// Every state the operation, answered as it was, may lead to; none when it cannot have been answered so.
     fn after(&self, state: &Self::State, op: &Self::Op) -> Vec<Self::State>;
+
+    /// Whether the operation, answered as it was, leaves every state as it is. One that happens to change nothing now, as a write
+    /// of what is there already, is none: another order may need it later.
+    fn reads(&self, op: &Self::Op) -> bool;
 }
 
 /// Looks for an order that respects what was over before what began, and that `model` accepts.
@@ -49,6 +53,7 @@ pub trait Model {
 ///             Access::Read(value) => (value == state).then_some(*state).into_iter().collect(),
 ///         }
 ///     }
+///     fn reads(&self, op: &Access) -> bool { matches!(op, Access::Read(_)) }
 /// }
 ///
 /// let overwritten = Span { op: Access::Write(1), began: 0, ended: Some(1) };
@@ -98,13 +103,14 @@ pub fn order<M: Model>(model: &M, spans: &[Span<M::Op>]) -> Result<(), Vec<usize
     Err(furthest.map_or_else(Vec::new, |done| done.next(spans, &by_start)))
 }
 
-/// Takes every answered operation that may come next and leaves the state as it is. Taken now or later, it stands
-/// in nobody's way, so no other order needs to be tried.
+/// Takes every answered operation that only reads, may come next and fits the state. Taken now or later, it stands in
+/// nobody's way, so no other order needs to be tried.
 fn take_reads<M: Model>(model: &M, spans: &[Span<M::Op>], by_start: &[usize], node: &mut Node<M::State>) {
     loop {
         let reads: Vec<usize> = node.done.next(spans, by_start);
         let mut reads = reads.into_iter().filter(|index| {
             spans[*index].ended.is_some()
+                && model.reads(&spans[*index].op)
                 && model.after(&node.state, &spans[*index].op) == [node.state.clone()]
         });
         let Some(first) = reads.next() else { return };
@@ -189,6 +195,10 @@ mod tests {
                 Access::Read(_) => vec![],
             }
         }
+
+        fn reads(&self, op: &Access) -> bool {
+            matches!(op, Access::Read(_))
+        }
     }
 
     fn span(op: Access, began: u64, ended: u64) -> Span<Access> {
@@ -232,6 +242,16 @@ mod tests {
         assert_eq!(order(&Register, &[open(), span(Access::Read(0), 1, 2)]), Ok(()));
         let undone = [open(), span(Access::Read(7), 1, 2), span(Access::Read(0), 3, 4)];
         assert!(order(&Register, &undone).is_err());
+    }
+
+    #[test]
+    fn a_write_that_changes_nothing_at_first_may_be_needed_later() {
+        let history = [
+            span(Access::Write(0), 0, 9),
+            span(Access::Write(1), 1, 2),
+            span(Access::Read(0), 3, 4),
+        ];
+        assert_eq!(order(&Register, &history), Ok(()));
     }
 
     #[test]

@@ -66,6 +66,10 @@ impl Model for OneAtATime {
         };
         answered_so.then_some(next).into_iter().collect()
     }
+
+    fn reads(&self, call: &Call) -> bool {
+        matches!(call, Call::Read(_) | Call::Begin(None))
+    }
 }
 
 fn open(state: &State) -> bool {
