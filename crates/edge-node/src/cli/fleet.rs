@@ -39,8 +39,9 @@ impl FromStr for FleetPlan {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let mut plan = Self(Vec::new());
-        for part in text.split(',') {
-            let expected = || format!("expected REGION=NODES, as in us-east=5, where {part:?} stands");
+        for (number, part) in (1..).zip(text.split(',')) {
+            // The part is not repeated: what was given by mistake may hold a password.
+            let expected = || format!("part {number} is no REGION=NODES, as in us-east=5");
             let (region, nodes) = part.split_once('=').ok_or_else(expected)?;
             let region = Region::new(region.trim()).map_err(|error| error.to_string())?;
             let nodes: usize = nodes.trim().parse().map_err(|_| expected())?;

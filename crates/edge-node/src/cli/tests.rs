@@ -41,8 +41,8 @@ fn without_flags_the_demonstration_is_the_reference_deployment() {
 #[test]
 fn a_fleet_that_makes_no_sense_is_refused_with_what_is_wrong() {
     for (text, expected) in [
-        ("us-east", "expected REGION=NODES"),
-        ("us-east=five", "where \"us-east=five\" stands"),
+        ("us-east", "part 1 is no REGION=NODES"),
+        ("us-east=1,eu=five", "part 2 is no REGION=NODES"),
         ("us-east=0", "needs at least one node"),
         ("us-east=1,us-east=2", "is given twice"),
         ("us-east=65", "at most 64 nodes"),
