@@ -106,7 +106,7 @@ impl EdgeCache {
     ///
     /// # Errors
     /// `Rejected` when the key's namespace is not registered, or the key could not be written
-    /// ([`CacheKey::unwritable`]); every other call answers so too.
+    /// ([`CacheKey::unwritable`](cache_core::CacheKey::unwritable)); every other call answers so too.
     #[inline(always)]
     pub fn peek<V: CacheValue>(&self, key: &Key<V>) -> Result<Option<Fetched<V>>, CacheError> {
         let namespace = self.namespace(key)?;
