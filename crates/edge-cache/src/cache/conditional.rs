@@ -61,7 +61,7 @@ impl EdgeCache {
     /// # let [one, other] = ["one", "other"].map(|name| {
     /// #     let endpoint = Arc::new(hub.endpoint(name));
     /// #     let ports = Ports::new(Arc::new(MemoryStores), endpoint.clone(), endpoint);
-    /// #     EdgeCache::builder(ports).node(name).namespace(&FREE).start()
+    /// #     EdgeCache::builder(ports).node(name).namespace(&FREE).start().expect("the setup is sound")
     /// # });
     /// # assert!(one.ready(Duration::from_secs(5)).await && other.ready(Duration::from_secs(5)).await);
     ///
