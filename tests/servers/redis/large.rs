@@ -31,11 +31,9 @@ async fn twenty_thousand_keys_are_put_loaded_and_invalidated_and_no_shard_is_flu
     let there = near.warm(&keys, loader).await.expect("loaded");
     let (warmed, asked) = (asked.elapsed(), Instant::now());
     let calls = std::mem::take(&mut *calls.lock().expect("calls"));
-    assert_eq!(
-        (calls.len(), calls.iter().sum::<usize>()),
-        (20, 20_000),
-        "{calls:?}"
-    );
+    // One for each 1,024, and one more at most where some of them were late to say that they need it.
+    assert!((20..=40).contains(&calls.len()), "{calls:?}");
+    assert_eq!(calls.iter().sum::<usize>(), 20_000, "{calls:?}");
     assert!(
         there > 5_000 && there <= 10_000,
         "{there} of the 10,000 that memory holds"
