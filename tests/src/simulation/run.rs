@@ -74,6 +74,7 @@ async fn live(
         .collect();
     let tags: Vec<_> = (0..scenario.keys).map(|key| tag_of(scenario.load, key)).collect();
     let truth = Arc::new(Truth::new(&keys, tags.clone(), trace == Trace::On, recording));
+    let contradicting = scenario.options.identities_apart;
     let options = FleetOptions {
         seed,
         witness: Some(truth.clone()),
@@ -85,6 +86,7 @@ async fn live(
     };
     let fleet = Fleet::start(options, register(scenario.load)).await;
     let end = clock.now() + scenario.span;
+    let rest = if contradicting { patient() } else { Faults::NONE };
     if scenario.faults != Faults::NONE {
         fleet.hub.set_faults(scenario.faults);
     }
@@ -92,6 +94,7 @@ async fn live(
         clock,
         wall,
         load: scenario.load,
+        rest,
         saved: Mutex::default(),
         lives: Mutex::new(fleet.nodes.iter().map(|node| (node.clone(), 0)).collect()),
         fleet,
@@ -126,6 +129,16 @@ async fn live(
         world.truth.ended(&node.stats());
     }
     (world.truth.verdict(), world.truth.recording())
+}
+
+/// A network on which a question takes a moment: nodes whose connections contradict each other ask again and again, and would
+/// otherwise do so within one moment, for ever.
+fn patient() -> Faults {
+    let moment = Duration::from_millis(1);
+    Faults {
+        request_delay: moment..=moment,
+        ..Faults::NONE
+    }
 }
 
 /// How long after its end, or after it was last known to be current, a value may be served under [`Load::Stale`].
@@ -174,6 +187,8 @@ pub(super) struct World {
     pub(super) clock: Arc<VirtualClock>,
     pub(super) wall: Arc<WallClock>,
     pub(super) load: Load,
+    /// What the network is like once everything has come to rest.
+    rest: Faults,
     pub(super) fleet: Fleet,
     /// The node of each place that lives now, and how many lived there before.
     pub(super) lives: Mutex<Vec<(Node, u64)>>,
@@ -201,7 +216,7 @@ impl World {
 
     /// The trouble is over: once nothing is owed and a lease has passed, every node must have the newest values.
     async fn come_to_rest(&self) {
-        self.fleet.hub.set_faults(Faults::NONE);
+        self.fleet.hub.set_faults(self.rest.clone());
         for (node, process) in self.fleet.processes.iter().enumerate() {
             self.fleet.hub.heal(format!("node-{node}"));
             process.go_on();
