@@ -25,7 +25,12 @@ fn both_agree(what: &str, scenario: &Scenario) -> BTreeMap<Promise, u64> {
         let (verdict, recording) = record(scenario, seed);
         assert_eq!(recording.reads() as u64, verdict.reads);
         let examples = recording.counterexamples();
+        let unacknowledged = count(&verdict, Breach::NotAcknowledged) > 0;
         for (breach, promise) in BOTH {
+            // A fleet that acknowledges nothing at rest is not asked what it holds in the end.
+            if unacknowledged && promise == Promise::Convergence {
+                continue;
+            }
             let theirs = examples.iter().filter(|example| example.promise == promise);
             let (ours, theirs) = (count(&verdict, breach), theirs.count() as u64);
             assert_eq!(
